@@ -1,0 +1,19 @@
+/* sha256.h -- SHA-256 (FIPS 180-4), over libsodium. */
+#ifndef QUORATE_BASE_SHA256_H
+#define QUORATE_BASE_SHA256_H
+
+#include <sodium.h>
+
+#include "base/buf.h"
+
+#define SHA256_LEN 32
+
+struct sha256 {
+	crypto_hash_sha256_state s;
+};
+void sha256_init(struct sha256 *h);
+void sha256_add(struct sha256 *h, const void *p, size_t len);
+void sha256_end(struct sha256 *h, uint8_t out[SHA256_LEN]);
+void sha256_of(uint8_t out[SHA256_LEN], struct span in);
+
+#endif

@@ -1,0 +1,83 @@
+/* signer.h -- the signer process and its client (ARCHITECTURE §3).
+ *
+ * The signer is forked before any thread or socket exists.  It holds the issuer
+ * key and the Ed25519 log key, builds every TBS itself from a fixed struct,
+ * parses no DER from the front, and checks names against what operators signed.
+ * After start seccomp leaves it neither network nor files. */
+#ifndef QUORATE_SIGNER_SIGNER_H
+#define QUORATE_SIGNER_SIGNER_H
+
+#include "ca/types.h"
+
+/* ---- The sealed blob: keys/signer.sealed ---- */
+struct signer_public {
+	uint8_t issuer_spki[CA_SPKI_MAX]; /* P-256 */
+	size_t issuer_spki_len;
+	uint8_t log_key[32]; /* Ed25519 */
+};
+/* Make fresh keys, seal them under seal_key (32 bytes, keys/seal.key, mode
+ * 0600) into path.  E_EXISTS rather than overwrite. */
+enum code signer_keys_create(const char *path, const char *seal_key_path,
+    struct signer_public *out, struct err *e) MUST_CHECK;
+/* A CSR (DER signed with the issuer key) is not needed: possession is shown by
+ * a signature over the join request; see signer_keys_prove. */
+enum code signer_keys_prove(const char *path, const char *seal_key_path,
+    struct span msg, struct buf *sig, struct err *e) MUST_CHECK;
+
+/* ---- The process ---- */
+struct signer; /* the parent's handle */
+struct signer_config {
+	const char *keys_path;
+	const char *seal_key_path;
+	bool no_seccomp; /* sanitizer builds only */
+};
+/* Fork.  Call before any thread, socket or TLS context exists.  The child
+ * answers over a SEQPACKET socketpair and exits when it closes. */
+enum code signer_start(struct signer **out, const struct signer_config *c,
+    struct err *e) MUST_CHECK;
+void signer_stop(struct signer *s); /* NULL is fine; waits for the child */
+int signer_fd(const struct signer *s);	/* for poll: readable = an answer */
+int signer_pid(const struct signer *s);
+void signer_public_keys(const struct signer *s, struct signer_public *out);
+
+/* What signer and node must agree on, as operators signed it.  raw is entry 1
+ * (Genesis, root-signed) first, then every applied CA_ADMIN entry in order: the
+ * signer checks signatures itself and keeps operators, nodes and policy of its
+ * own, and its issuer certificate.  Synchronous; at start and after each
+ * administrative entry.  E_DENIED if the signer does not accept it. */
+enum code signer_feed(struct signer *s, struct span raw, struct err *e)
+    MUST_CHECK;
+
+/* Ask for a leaf.  The signer fills issuer, encoder, validity clamped to the
+ * issuer's, signer_boot, signer_seq, policy_version, signature, cert_sha256.
+ * Returns at once (E_UNAVAILABLE if the socket is full); the answer comes
+ * through signer_receive with the same id.  One thread. */
+struct signer_request {
+	uint64_t id;
+	struct ca_issue issue; /* spans are copied into the message */
+};
+enum code signer_ask(struct signer *s, const struct signer_request *r,
+    struct err *e) MUST_CHECK;
+
+struct signer_answer {
+	uint64_t id;
+	enum code code; /* E_DENIED, E_CONFLICT (no active issuer) ... */
+	char why[160];
+	uint8_t issuer[CA_KEY_ID_LEN];
+	uint32_t encoder;
+	uint64_t not_before_s, not_after_s;
+	uint64_t policy_version, signer_boot, signer_seq;
+	uint8_t signature[CA_SIG_MAX];
+	size_t signature_len;
+	uint8_t cert_sha256[SHA256_LEN];
+};
+/* One answer that is waiting; E_NOTFOUND if none; E_UNAVAILABLE if the signer is
+ * gone (the node must end). */
+enum code signer_receive(struct signer *s, struct signer_answer *out,
+    struct err *e) MUST_CHECK;
+
+/* Sign a tree head with the log key: synchronous, rare.  sig is 64 bytes. */
+enum code signer_sign_head(struct signer *s, struct span head, uint8_t sig[64],
+    struct err *e) MUST_CHECK;
+
+#endif
