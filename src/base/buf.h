@@ -32,8 +32,8 @@ bool span_eq_str(struct span a, const char *s);
 char *span_dup_str(struct span s);
 
 void buf_init(struct buf *b);
-void buf_free(struct buf *b);   /* NULL-safe; leaves it initialised */
-void buf_clear(struct buf *b);  /* keeps the memory */
+void buf_free(struct buf *b);  /* NULL-safe; leaves it initialised */
+void buf_clear(struct buf *b); /* keeps the memory */
 struct span buf_span(const struct buf *b);
 bool buf_reserve(struct buf *b, size_t more);
 bool buf_add(struct buf *b, const void *p, size_t len);

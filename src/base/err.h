@@ -9,21 +9,21 @@
 
 /* One row a code: name, gRPC status (RFC-less, from grpc/statuscodes), HTTP
  * status.  The edge maps codes by this table and nowhere else. */
-#define ERR_CODES(X)                                                          \
-	X(E_OK, "ok", 0, 200)                                                 \
-	X(E_NOMEM, "out-of-memory", 8, 503)                                   \
-	X(E_INVAL, "invalid", 3, 400)          /* the caller's bytes are bad */ \
-	X(E_UNAUTH, "unauthenticated", 16, 401)                               \
-	X(E_DENIED, "denied", 7, 403)          /* known, and not allowed */   \
-	X(E_NOTFOUND, "not-found", 5, 404)                                    \
-	X(E_EXISTS, "exists", 6, 409)                                         \
-	X(E_CONFLICT, "conflict", 9, 409)      /* state does not allow it */  \
-	X(E_EXHAUSTED, "exhausted", 8, 429)    /* quota or space */           \
-	X(E_UNAVAILABLE, "unavailable", 14, 503) /* no quorum, no peer */     \
-	X(E_TIMEOUT, "timeout", 4, 504)        /* outcome unknown */          \
-	X(E_UNSUPPORTED, "unsupported", 12, 501)                              \
-	X(E_CORRUPT, "corrupt", 15, 500)       /* stored bytes are wrong */   \
-	X(E_IO, "io", 13, 500)                                                \
+#define ERR_CODES(X)                                                           \
+	X(E_OK, "ok", 0, 200)                                                  \
+	X(E_NOMEM, "out-of-memory", 8, 503)                                    \
+	X(E_INVAL, "invalid", 3, 400) /* the caller's bytes are bad */         \
+	X(E_UNAUTH, "unauthenticated", 16, 401)                                \
+	X(E_DENIED, "denied", 7, 403) /* known, and not allowed */             \
+	X(E_NOTFOUND, "not-found", 5, 404)                                     \
+	X(E_EXISTS, "exists", 6, 409)                                          \
+	X(E_CONFLICT, "conflict", 9, 409)        /* state does not allow it */ \
+	X(E_EXHAUSTED, "exhausted", 8, 429)      /* quota or space */          \
+	X(E_UNAVAILABLE, "unavailable", 14, 503) /* no quorum, no peer */      \
+	X(E_TIMEOUT, "timeout", 4, 504)          /* outcome unknown */         \
+	X(E_UNSUPPORTED, "unsupported", 12, 501)                               \
+	X(E_CORRUPT, "corrupt", 15, 500) /* stored bytes are wrong */          \
+	X(E_IO, "io", 13, 500)                                                 \
 	X(E_INTERNAL, "internal", 13, 500)
 
 enum code {

@@ -51,16 +51,16 @@ enum code ca_apply(struct ca *ca, uint64_t index, const struct ca_entry *entry,
 uint64_t ca_applied(const struct ca *ca); /* index of the last entry applied */
 
 struct ca_head {
-	uint64_t index;	    /* raft index of the last leaf */
-	uint64_t tree_size; /* leaves */
-	uint8_t root[SHA256_LEN];	  /* RFC 9162 §2.1.1 */
+	uint64_t index;                   /* raft index of the last leaf */
+	uint64_t tree_size;               /* leaves */
+	uint8_t root[SHA256_LEN];         /* RFC 9162 §2.1.1 */
 	uint8_t state_digest[SHA256_LEN]; /* ARCHITECTURE §4 */
 };
-enum code ca_head(const struct ca *ca, struct ca_head *out, struct err *e)
-    MUST_CHECK;
+enum code ca_head(
+    const struct ca *ca, struct ca_head *out, struct err *e) MUST_CHECK;
 /* Recompute the state digest from all rows: tests and start-up checks. */
-enum code ca_digest_rows(const struct ca *ca, uint8_t out[SHA256_LEN],
-    struct err *e) MUST_CHECK;
+enum code ca_digest_rows(
+    const struct ca *ca, uint8_t out[SHA256_LEN], struct err *e) MUST_CHECK;
 
 /* ---- Snapshots ----------------------------------------------------------- */
 
@@ -71,7 +71,8 @@ enum code ca_restore_row(struct ca *ca, enum ca_table t, struct span key,
 /* After the last row: the digest and the tree agree with META, or E_CORRUPT. */
 enum code ca_restore_check(struct ca *ca, struct err *e) MUST_CHECK;
 
-/* ---- The view: everything small, as one immutable object ------------------ */
+/* ---- The view: everything small, as one immutable object ------------------
+ */
 
 /* Shared between threads by reference count; never changes. */
 struct ca_view {
@@ -92,8 +93,8 @@ struct ca_view {
 	size_t tokens_n;
 	struct ca_policy policy;
 };
-enum code ca_view_load(const struct ca *ca, struct ca_view **out,
-    struct err *e) MUST_CHECK;
+enum code ca_view_load(
+    const struct ca *ca, struct ca_view **out, struct err *e) MUST_CHECK;
 struct ca_view *ca_view_ref(struct ca_view *v);
 void ca_view_unref(struct ca_view *v); /* NULL is fine; any thread */
 const struct ca_cluster *ca_view_cluster(
@@ -106,7 +107,8 @@ const struct ca_operator *ca_view_operator(
 /* The namespace rule of struct ca_cluster; used at the edge and in apply. */
 bool ca_namespace_allowed(const struct ca_cluster *c, struct span ns);
 
-/* ---- Reads of the log ------------------------------------------------------ */
+/* ---- Reads of the log ------------------------------------------------------
+ */
 
 /* One RECORD row: what was applied and what came of it. */
 struct ca_record {

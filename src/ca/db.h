@@ -10,28 +10,28 @@
 
 /* How a table travels in a snapshot. */
 enum ca_table_class {
-	CA_TABLE_SMALL, /* mutable; read whole, in one transaction, at the
-			   snapshot's index */
-	CA_TABLE_LOG,	/* rows never change; key = u64 BE raft index; read in
-			   ranges up to the snapshot's index */
+	CA_TABLE_SMALL,   /* mutable; read whole, in one transaction, at the
+			     snapshot's index */
+	CA_TABLE_LOG,     /* rows never change; key = u64 BE raft index; read in
+			     ranges up to the snapshot's index */
 	CA_TABLE_DERIVED, /* rebuilt from the LOG rows by ca_restore_row */
 };
 
 /* X(symbol, number, class, what).  Numbers are on disk and in digests ▣. */
-#define CA_TABLES(X)                                                          \
+#define CA_TABLES(X)                                                           \
 	X(META, 1, SMALL, "scalars: trust domain, root, times, tlog frontier") \
-	X(RECORD, 2, LOG, "raft index -> applied entry and its outcome")      \
-	X(SERIAL, 3, DERIVED, "serial -> raft index of its record")           \
-	X(IDENTITY, 4, DERIVED, "SHA-256(identity) + raft index -> nothing")  \
-	X(TREE, 5, DERIVED, "level, position -> Merkle node hash")            \
-	X(ISSUER, 6, SMALL, "key id -> issuer")                               \
-	X(CLUSTER, 7, SMALL, "name -> cluster")                               \
-	X(NODE, 8, SMALL, "raft id BE -> node")                               \
-	X(OPERATOR, 9, SMALL, "SHA-256(spki) -> operator")                    \
-	X(POLICY, 10, SMALL, "version BE -> policy")                          \
-	X(TOKEN, 11, SMALL, "secret hash -> join token")                      \
-	X(NONCE, 12, SMALL, "expiry BE + nonce -> nothing")                   \
-	X(CHECKPOINT, 13, SMALL, "the newest checkpoints")                    \
+	X(RECORD, 2, LOG, "raft index -> applied entry and its outcome")       \
+	X(SERIAL, 3, DERIVED, "serial -> raft index of its record")            \
+	X(IDENTITY, 4, DERIVED, "SHA-256(identity) + raft index -> nothing")   \
+	X(TREE, 5, DERIVED, "level, position -> Merkle node hash")             \
+	X(ISSUER, 6, SMALL, "key id -> issuer")                                \
+	X(CLUSTER, 7, SMALL, "name -> cluster")                                \
+	X(NODE, 8, SMALL, "raft id BE -> node")                                \
+	X(OPERATOR, 9, SMALL, "SHA-256(spki) -> operator")                     \
+	X(POLICY, 10, SMALL, "version BE -> policy")                           \
+	X(TOKEN, 11, SMALL, "secret hash -> join token")                       \
+	X(NONCE, 12, SMALL, "expiry BE + nonce -> nothing")                    \
+	X(CHECKPOINT, 13, SMALL, "the newest checkpoints")                     \
 	X(QUOTA, 14, SMALL, "hour BE + scope hash -> count")
 
 enum ca_table {

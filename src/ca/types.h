@@ -10,21 +10,22 @@
 
 #define CA_FORMAT_VERSION 1 /* of the log entries and of every row */
 #define CA_SERIAL_LEN 16    /* top bits 01: positive, never 17 octets */
-#define CA_KEY_ID_LEN 20    /* leftmost 160 bits of SHA-256 of the key's
-			       subjectPublicKey bits (RFC 7093 §2, method 1) */
-#define CA_NAME_MAX 63      /* cluster, operator: a DNS label */
-#define CA_URI_MAX 640      /* a SPIFFE ID: td 255, ns 63, sa 253 */
-#define CA_SPKI_MAX 800     /* SubjectPublicKeyInfo; RSA-4096 takes 550 */
-#define CA_SIG_MAX 80       /* ECDSA P-256, DER, takes 72 */
-#define CA_LIST_MAX 64      /* keys, audiences, addresses ... of one object */
+#define CA_KEY_ID_LEN                                                          \
+	20              /* leftmost 160 bits of SHA-256 of the key's           \
+			   subjectPublicKey bits (RFC 7093 §2, method 1) */
+#define CA_NAME_MAX 63  /* cluster, operator: a DNS label */
+#define CA_URI_MAX 640  /* a SPIFFE ID: td 255, ns 63, sa 253 */
+#define CA_SPKI_MAX 800 /* SubjectPublicKeyInfo; RSA-4096 takes 550 */
+#define CA_SIG_MAX 80   /* ECDSA P-256, DER, takes 72 */
+#define CA_LIST_MAX 64  /* keys, audiences, addresses ... of one object */
 #define CA_NONCE_LEN 16
-#define CA_MESH_KEY_LEN 32  /* X25519 */
+#define CA_MESH_KEY_LEN 32 /* X25519 */
 
 /* ---- What a certificate is for ---------------------------------------- */
 
 enum ca_profile {
 	CA_PROFILE_WORKLOAD = 1, /* one SPIFFE URI, empty subject */
-	CA_PROFILE_NODE = 2,	 /* a node's API certificate: DNS and IP names */
+	CA_PROFILE_NODE = 2, /* a node's API certificate: DNS and IP names */
 	CA_PROFILE_ISTIOD = 3,
 	CA_PROFILE_GATEWAY = 4,
 };
@@ -45,14 +46,14 @@ struct ca_issue {
 	struct span ip[CA_LIST_MAX]; /* iPAddress SANs, 4 or 16 octets */
 	size_t ip_n;
 	struct span common_name; /* empty: empty subject, critical SAN */
-	struct span spki;	 /* DER SubjectPublicKeyInfo */
+	struct span spki;        /* DER SubjectPublicKeyInfo */
 	uint64_t not_before_s, not_after_s; /* Unix seconds, both inclusive */
 	/* who asked */
 	enum ca_via via;
-	struct span cluster;	/* whose key verified the token */
-	struct span requester;	/* token subject, or the client's SPIFFE ID */
+	struct span cluster;   /* whose key verified the token */
+	struct span requester; /* token subject, or the client's SPIFFE ID */
 	struct span pod_name, pod_uid;
-	bool has_parent;	/* a renewal by client certificate */
+	bool has_parent; /* a renewal by client certificate */
 	uint8_t parent[CA_SERIAL_LEN];
 	/* what the signer says */
 	uint64_t policy_version;
@@ -78,8 +79,8 @@ struct ca_operator {
 };
 
 struct ca_token_key {
-	struct span kid; /* may be empty */
-	struct span alg; /* RS256 RS384 RS512 PS256 ES256 ES384 */
+	struct span kid;  /* may be empty */
+	struct span alg;  /* RS256 RS384 RS512 PS256 ES256 ES384 */
 	struct span spki; /* DER SubjectPublicKeyInfo */
 };
 
@@ -88,7 +89,7 @@ struct ca_cluster {
 	struct span name;
 	struct ca_token_key keys[CA_LIST_MAX];
 	size_t keys_n;
-	struct span issuer; /* `iss` to demand; empty: any */
+	struct span issuer;                 /* `iss` to demand; empty: any */
 	struct span audiences[CA_LIST_MAX]; /* any one of them; never none */
 	size_t audiences_n;
 	struct span aliases[CA_LIST_MAX]; /* other values of `clusterid` */
@@ -126,7 +127,7 @@ enum ca_issuer_state {
 
 struct ca_issuer {
 	uint8_t key_id[CA_KEY_ID_LEN];
-	uint64_t node; /* raft id of the node whose signer holds the key */
+	uint64_t node;    /* raft id of the node whose signer holds the key */
 	struct span name; /* = cluster name */
 	struct span cert; /* DER, signed by the root */
 	struct span spki;
@@ -136,15 +137,15 @@ struct ca_issuer {
 };
 
 struct ca_policy {
-	uint64_t version;	   /* assigned in apply: 1, 2, ... */
-	uint64_t ttl_default_s;	   /* when the request names none; 86400 */
-	uint64_t ttl_max_s;	   /* longer requests are shortened; 86400 */
-	uint64_t renew_max_s;	   /* longest life without a token; 86400 */
+	uint64_t version;          /* assigned in apply: 1, 2, ... */
+	uint64_t ttl_default_s;    /* when the request names none; 86400 */
+	uint64_t ttl_max_s;        /* longer requests are shortened; 86400 */
+	uint64_t renew_max_s;      /* longest life without a token; 86400 */
 	uint64_t issuer_settle_ms; /* AddIssuer to first leaf; 120000 */
 	uint64_t quota_identity_per_h; /* leaves an identity and hour; 0: off */
 	uint64_t quota_cluster_per_h;
 	uint32_t admin_signatures; /* an envelope needs; 1 */
-	bool name_constraints;	   /* see ARCHITECTURE §4 */
+	bool name_constraints;     /* see ARCHITECTURE §4 */
 };
 
 struct ca_join_token {
@@ -216,7 +217,7 @@ struct ca_genesis {
 };
 
 struct ca_checkpoint {
-	uint64_t index;	     /* of the last entry covered */
+	uint64_t index; /* of the last entry covered */
 	uint64_t tree_size;
 	uint8_t root[SHA256_LEN];
 	uint8_t state_digest[SHA256_LEN];
@@ -240,9 +241,9 @@ enum ca_kind { /* numbers are the proto's field numbers */
 };
 
 struct ca_entry {
-	uint32_t format;  /* CA_FORMAT_VERSION */
-	uint64_t time_ms; /* stamped by the proposer; apply makes it
-			     monotone by taking the larger of it and the last */
+	uint32_t format;   /* CA_FORMAT_VERSION */
+	uint64_t time_ms;  /* stamped by the proposer; apply makes it
+			      monotone by taking the larger of it and the last */
 	uint64_t proposer; /* raft id of the node that proposed */
 	enum ca_kind kind;
 	union {
@@ -267,7 +268,7 @@ enum ca_outcome {
 	CA_EXPIRED = 6,
 	CA_REPLAYED = 7, /* nonce seen */
 	CA_WRONG_DOMAIN = 8,
-	CA_CONFLICT = 9,  /* state does not allow it */
+	CA_CONFLICT = 9, /* state does not allow it */
 	CA_NOT_FOUND = 10,
 	CA_SERIAL_USED = 11,
 	CA_ISSUER_NOT_ACTIVE = 12,
@@ -283,8 +284,8 @@ enum ca_outcome {
 struct ca_result {
 	uint64_t index;
 	enum ca_outcome outcome;
-	enum code code;	 /* what the edge answers; E_OK for OK and REPEATED */
-	char why[200];	 /* for people; empty when OK */
+	enum code code;    /* what the edge answers; E_OK for OK and REPEATED */
+	char why[200];     /* for people; empty when OK */
 	bool view_changed; /* an administrative row changed: reload views */
 };
 

@@ -1,0 +1,119 @@
+# quorate: one non-recursive Makefile.  `make help` lists the targets.
+#
+# Variables: SAN=address,undefined | thread (a build folder of its own),
+# CC, PREFIX, DESTDIR, SEEDS (simulator), KEEP=1 (demo).
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PREFIX ?= /usr/local
+VERSION := 0.1.0
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+
+empty :=
+comma := ,
+B := build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
+TOOLS_MISSING := $(shell command -v pkg-config >/dev/null && pkg-config --exists \
+	openssl nng libsodium libnghttp2 libevent_openssl libprotobuf-c cmocka \
+	libseccomp cjose jansson libcyaml libcurl lmdb 2>/dev/null && \
+	command -v protoc-c >/dev/null || echo yes)
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes \
+	-Wformat=2 -Wvla $(if $(CI),-Werror)
+HARDEN := -fstack-protector-strong -fPIE -ftrivial-auto-var-init=zero \
+	$(if $(SAN),,-D_FORTIFY_SOURCE=2)
+CFLAGS ?= -O2 -g
+ALL_CFLAGS = -std=c11 -D_GNU_SOURCE -DQUORATE_VERSION='"$(VERSION)"' \
+	$(WARN) $(HARDEN) $(CFLAGS) -Isrc -Iraft -Iinclude -I$(B)/gen -pthread \
+	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -DQUORATE_SANITIZED)
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -pthread $(LDFLAGS) \
+	$(if $(SAN),-fsanitize=$(SAN))
+
+# What each module may stand on: the layer table of the architecture, which
+# `make lint` enforces on the includes and the linker on the tests.
+DEPS_raft :=
+DEPS_base :=
+DEPS_ca := base
+DEPS_wire := ca base
+DEPS_pki := wire ca base
+DEPS_signer := pki wire ca base
+DEPS_store := wire ca raft base
+DEPS_mesh := wire ca raft base
+DEPS_auth := pki wire ca base
+DEPS_front := auth pki wire ca base
+DEPS_client := pki wire ca base
+DEPS_node := front auth mesh store signer pki wire ca raft base
+DEPS_cli := client node pki wire ca base
+MODULES := base ca wire pki signer store mesh auth front client node cli
+
+LIBS := -lcjose -ljansson -lcyaml -lcurl -lnghttp2 -levent_openssl \
+	-levent_pthreads -levent -lnng -llmdb -lprotobuf-c -lseccomp -lssl \
+	-lcrypto -lsodium
+
+lib = $(B)/lib/$(1).a
+libs_of = $(call lib,$(1)) $(foreach d,$(DEPS_$(1)),$(call lib,$(d)))
+# Objects of a module: every source but a program's main.
+srcs_of = $(filter-out %/main.c,$(wildcard $(if $(filter raft,$(1)),raft,src/$(1))/*.c))
+objs_of = $(patsubst %.c,$(B)/obj/%.o,$(call srcs_of,$(1)))
+
+BINS := $(B)/bin/quorated $(B)/bin/quorate
+
+.PHONY: all help deps demo test check lint sanitize fuzz bench chaos interop \
+	install clean format sim guards e2e
+all: $(BINS)
+
+# ---- Libraries --------------------------------------------------------------
+
+define module_rules
+$(B)/lib/$(1).a: $$(call objs_of,$(1))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	@ar rcs $$@ $$^
+.PHONY: lib-$(1) unit-$(1)
+lib-$(1): $(B)/lib/$(1).a
+TESTS_$(1) := $$(patsubst tests/unit/$(1)/test_%.c,$(B)/tests/$(1)/test_%,$$(wildcard tests/unit/$(1)/test_*.c))
+# A test folder's other sources are helpers, linked into each of its tests.
+HELP_$(1) := $$(patsubst %.c,$(B)/obj/%.o,$$(filter-out tests/unit/$(1)/test_%.c,$$(wildcard tests/unit/$(1)/*.c)))
+$$(TESTS_$(1)): $(B)/tests/$(1)/test_%: $(B)/obj/tests/unit/$(1)/test_%.o $$(HELP_$(1)) $$(call libs_of,$(1))
+	@mkdir -p $$(@D)
+	@echo "  LD    $$@"
+	@$(CC) $$(ALL_LDFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(call libs_of,$(1)) -Wl,--end-group $$(LDFLAGS_$$(@F)) -lcmocka $$(LIBS)
+unit-$(1): $$(TESTS_$(1))
+	@set -e; for t in $$(TESTS_$(1)); do echo "== $$$$t"; $$(RUN) $$$$t; done
+ALL_TESTS += $$(TESTS_$(1))
+endef
+$(foreach m,raft $(MODULES),$(eval $(call module_rules,$(m))))
+
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	@$(CC) $(ALL_CFLAGS) $(CFLAGS_$(notdir $*)) -MMD -MP -c -o $@ $<
+
+# Generated protobuf code: included by src/wire only, compiled without our
+# warnings.
+GEN := $(B)/gen/quorate.pb-c
+$(GEN).c $(GEN).h &: src/wire/quorate.proto
+	@mkdir -p $(@D)
+	@echo "  GEN   $(GEN).c"
+	@protoc-c -Isrc/wire --c_out=$(B)/gen src/wire/quorate.proto
+$(B)/obj/gen/quorate.pb-c.o: $(GEN).c
+	@mkdir -p $(@D)
+	@$(CC) -std=c11 -D_GNU_SOURCE $(HARDEN) $(CFLAGS) -I$(B)/gen $(if $(SAN),-fsanitize=$(SAN)) -c -o $@ $<
+$(call objs_of,wire): $(GEN).h
+$(call lib,wire): $(B)/obj/gen/quorate.pb-c.o
+$(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/unit/wire/*.c)): $(GEN).h
+
+# ---- Programs ---------------------------------------------------------------
+
+$(B)/bin/quorated: $(B)/obj/src/node/main.o $(call libs_of,node)
+$(B)/bin/quorate: $(B)/obj/src/cli/main.o $(call libs_of,cli) $(call libs_of,node)
+$(BINS):
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	@$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(sort $(filter %.a,$^)) -Wl,--end-group $(LIBS)
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
+
+clean:
+	rm -rf build
