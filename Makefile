@@ -14,11 +14,6 @@ CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 empty :=
 comma := ,
 B := build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
-TOOLS_MISSING := $(shell command -v pkg-config >/dev/null && pkg-config --exists \
-	openssl nng libsodium libnghttp2 libevent_openssl libprotobuf-c cmocka \
-	libseccomp cjose jansson libcyaml libcurl lmdb 2>/dev/null && \
-	command -v protoc-c >/dev/null || echo yes)
-
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes \
 	-Wformat=2 -Wvla $(if $(CI),-Werror)
 HARDEN := -fstack-protector-strong -fPIE -ftrivial-auto-var-init=zero \
@@ -117,3 +112,44 @@ $(BINS):
 
 clean:
 	rm -rf build
+
+# ---- What is installed --------------------------------------------------------
+
+DEBIAN := build-essential pkg-config protobuf-c-compiler libprotobuf-c-dev \
+	libssl-dev libnng-dev liblmdb-dev libsodium-dev libnghttp2-dev \
+	libevent-dev libcjose-dev libjansson-dev libcurl4-openssl-dev \
+	libcyaml-dev libseccomp-dev libcmocka-dev openssl curl
+
+# Quiet where nothing is missing.  Needs root only if something is.
+deps:
+	@missing=$$(dpkg-query -W -f='$${Package} $${db:Status-Status}\n' $(DEBIAN) 2>/dev/null \
+		| awk '$$2 == "installed" { have[$$1] = 1 } END { n = split("$(DEBIAN)", want, " "); \
+		for (i = 1; i <= n; i++) if (!(want[i] in have)) printf "%s ", want[i] }'); \
+	[ -z "$$missing" ] || { echo "installing: $$missing"; \
+		sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get update -qq && \
+		$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+			--no-install-recommends $$missing >/dev/null; }
+
+# ---- Tests ----------------------------------------------------------------------
+
+-include $(wildcard tests/unit/*/rules.mk) $(wildcard tests/sim/rules.mk) \
+	$(wildcard tests/fuzz/rules.mk) $(wildcard tests/bench/rules.mk)
+
+DEV_TOKEN := $(B)/bin/quorate-dev-token
+$(DEV_TOKEN): $(B)/obj/src/devtoken/main.o $(call libs_of,pki)
+BINS += $(DEV_TOKEN)
+
+TEST_PROGRAMS = $(ALL_TESTS) $(BINS) $(SIM_PROGRAMS) $(FUZZ_REPLAYS)
+
+# `deps` runs first and alone: what it installs decides how the rest builds.
+demo: deps
+	@$(MAKE) --no-print-directory -j$$(nproc) all $(DEV_TOKEN)
+	@B=$(B) KEEP=$(KEEP) tests/demo/demo.sh
+
+test: deps
+	@$(MAKE) --no-print-directory -j$$(nproc) test-programs
+	@tests/run $(B) $(STAGES)
+
+.PHONY: test-programs
+test-programs: $(TEST_PROGRAMS)
