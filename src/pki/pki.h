@@ -11,23 +11,23 @@
 
 /* ---- Keys ---- */
 enum pki_key_kind { PKI_P256, PKI_P384, PKI_RSA2048, PKI_RSA3072, PKI_RSA4096 };
-enum code pki_key_new(enum pki_key_kind kind, EVP_PKEY **out, struct err *e)
-    MUST_CHECK;
-enum code pki_key_spki(struct buf *out, EVP_PKEY *key, struct err *e)
-    MUST_CHECK;			/* DER SubjectPublicKeyInfo */
-enum code pki_key_from_spki(struct span spki, EVP_PKEY **out, struct err *e)
-    MUST_CHECK;
+enum code pki_key_new(
+    enum pki_key_kind kind, EVP_PKEY **out, struct err *e) MUST_CHECK;
+enum code pki_key_spki(struct buf *out, EVP_PKEY *key,
+    struct err *e) MUST_CHECK; /* DER SubjectPublicKeyInfo */
+enum code pki_key_from_spki(
+    struct span spki, EVP_PKEY **out, struct err *e) MUST_CHECK;
 /* PKCS#8 PEM, unencrypted (API keys, operator keys: files of mode 0600). */
-enum code pki_key_to_pem(struct buf *out, EVP_PKEY *key, struct err *e)
-    MUST_CHECK;
-enum code pki_key_from_pem(struct span pem, EVP_PKEY **out, struct err *e)
-    MUST_CHECK;
+enum code pki_key_to_pem(
+    struct buf *out, EVP_PKEY *key, struct err *e) MUST_CHECK;
+enum code pki_key_from_pem(
+    struct span pem, EVP_PKEY **out, struct err *e) MUST_CHECK;
 /* RFC 7093 §2 method 1 over the SPKI's subjectPublicKey bits. */
-enum code pki_key_id(struct span spki, uint8_t out[CA_KEY_ID_LEN],
-    struct err *e) MUST_CHECK;
+enum code pki_key_id(
+    struct span spki, uint8_t out[CA_KEY_ID_LEN], struct err *e) MUST_CHECK;
 /* ECDSA P-256 with SHA-256, signature in DER. */
-enum code pki_sign(struct buf *sig, EVP_PKEY *key, struct span msg,
-    struct err *e) MUST_CHECK;
+enum code pki_sign(
+    struct buf *sig, EVP_PKEY *key, struct span msg, struct err *e) MUST_CHECK;
 bool pki_verify(struct span spki, struct span msg, struct span sig);
 /* The functions src/ca needs; stateless. */
 struct ca_crypto pki_ca_crypto(void);
@@ -37,23 +37,23 @@ struct pki_spiffe {
 	struct span trust_domain, ns, sa; /* borrow from the string parsed */
 };
 /* spiffe://TD/ns/NS/sa/SA, strictly (SPIFFE-ID §2; DNS label rules for ns). */
-enum code pki_spiffe_parse(struct span uri, struct pki_spiffe *out,
-    struct err *e) MUST_CHECK;
+enum code pki_spiffe_parse(
+    struct span uri, struct pki_spiffe *out, struct err *e) MUST_CHECK;
 enum code pki_spiffe_format(struct buf *out, struct span td, struct span ns,
     struct span sa, struct err *e) MUST_CHECK;
 enum code pki_trust_domain_check(struct span td, struct err *e) MUST_CHECK;
 
 /* ---- CSRs ---- */
 struct pki_csr {
-	struct buf spki;  /* DER */
-	struct buf uri;	  /* the URI SAN asked for; empty if none */
-	bool many_uris;	  /* more than one URI SAN */
-	bool rsa;	  /* key type, for the profile */
+	struct buf spki; /* DER */
+	struct buf uri;  /* the URI SAN asked for; empty if none */
+	bool many_uris;  /* more than one URI SAN */
+	bool rsa;        /* key type, for the profile */
 };
 /* PEM of exactly one request, <= 16 KiB; signature checked; key P-256, P-384 or
  * RSA 2048/3072/4096 (others E_INVAL with the list). */
-enum code pki_csr_parse(struct span pem, struct pki_csr *out, struct err *e)
-    MUST_CHECK;
+enum code pki_csr_parse(
+    struct span pem, struct pki_csr *out, struct err *e) MUST_CHECK;
 void pki_csr_free(struct pki_csr *c);
 /* A CSR for key with these names (any may be empty): CLI, joiners and tests. */
 enum code pki_csr_make(struct buf *pem, EVP_PKEY *key, struct span uri,
@@ -62,13 +62,14 @@ enum code pki_csr_make(struct buf *pem, EVP_PKEY *key, struct span uri,
 /* ---- Certificates: our encoder ---- */
 /* What a leaf takes from its issuer. */
 struct pki_issuer {
-	struct span name; /* DER Name: the issuer certificate's subject, exactly */
+	struct span
+	    name; /* DER Name: the issuer certificate's subject, exactly */
 	uint8_t key_id[CA_KEY_ID_LEN];
 	uint64_t not_after_s;
 };
 /* From an issuer certificate; spans borrow from cert. */
-enum code pki_issuer_from_cert(struct span cert, struct pki_issuer *out,
-    struct err *e) MUST_CHECK;
+enum code pki_issuer_from_cert(
+    struct span cert, struct pki_issuer *out, struct err *e) MUST_CHECK;
 /* TBSCertificate of a record (ca_issue), RFC 5280 §4.1: deterministic. */
 enum code pki_leaf_tbs(struct buf *out, const struct ca_issue *i,
     const struct pki_issuer *issuer, struct err *e) MUST_CHECK;
@@ -82,18 +83,18 @@ enum code pki_root_make(struct buf *der, EVP_PKEY *key, struct span td,
 /* Issuer: DN unique per key, pathlen 0, signed by the root key; spki is the
  * node signer's.  name_constraints: URI and DNS permitted subtree of td. */
 enum code pki_issuer_make(struct buf *der, EVP_PKEY *root_key,
-    struct span root_cert, struct span spki, struct span td, struct span cluster,
-    uint64_t now_s, uint64_t life_s, bool name_constraints, struct err *e)
-    MUST_CHECK;
+    struct span root_cert, struct span spki, struct span td,
+    struct span cluster, uint64_t now_s, uint64_t life_s, bool name_constraints,
+    struct err *e) MUST_CHECK;
 /* A CRL (RFC 5280 §5) with the given entries, signed by key. */
 struct pki_crl_entry {
 	uint8_t serial[CA_SERIAL_LEN];
 	uint64_t revoked_s;
 	int reason; /* RFC 5280 §5.3.1; 0: no extension */
 };
-enum code pki_crl_tbs(struct buf *out, struct span issuer_cert,
-    uint64_t number, uint64_t this_s, uint64_t next_s,
-    const struct pki_crl_entry *rows, size_t n, struct err *e) MUST_CHECK;
+enum code pki_crl_tbs(struct buf *out, struct span issuer_cert, uint64_t number,
+    uint64_t this_s, uint64_t next_s, const struct pki_crl_entry *rows,
+    size_t n, struct err *e) MUST_CHECK;
 enum code pki_crl_der(struct buf *out, struct span tbs, struct span sig,
     struct err *e) MUST_CHECK;
 /* Self-signed client certificate of an operator's key (10 y). */

@@ -35,8 +35,8 @@ struct signer_config {
  * answers over a SEQPACKET socketpair and exits when it closes. */
 enum code signer_start(struct signer **out, const struct signer_config *c,
     struct err *e) MUST_CHECK;
-void signer_stop(struct signer *s); /* NULL is fine; waits for the child */
-int signer_fd(const struct signer *s);	/* for poll: readable = an answer */
+void signer_stop(struct signer *s);    /* NULL is fine; waits for the child */
+int signer_fd(const struct signer *s); /* for poll: readable = an answer */
 int signer_pid(const struct signer *s);
 void signer_public_keys(const struct signer *s, struct signer_public *out);
 
@@ -45,8 +45,8 @@ void signer_public_keys(const struct signer *s, struct signer_public *out);
  * signer checks signatures itself and keeps operators, nodes and policy of its
  * own, and its issuer certificate.  Synchronous; at start and after each
  * administrative entry.  E_DENIED if the signer does not accept it. */
-enum code signer_feed(struct signer *s, struct span raw, struct err *e)
-    MUST_CHECK;
+enum code signer_feed(
+    struct signer *s, struct span raw, struct err *e) MUST_CHECK;
 
 /* Ask for a leaf.  The signer fills issuer, encoder, validity clamped to the
  * issuer's, signer_boot, signer_seq, policy_version, signature, cert_sha256.
@@ -56,8 +56,8 @@ struct signer_request {
 	uint64_t id;
 	struct ca_issue issue; /* spans are copied into the message */
 };
-enum code signer_ask(struct signer *s, const struct signer_request *r,
-    struct err *e) MUST_CHECK;
+enum code signer_ask(
+    struct signer *s, const struct signer_request *r, struct err *e) MUST_CHECK;
 
 struct signer_answer {
 	uint64_t id;
@@ -71,10 +71,10 @@ struct signer_answer {
 	size_t signature_len;
 	uint8_t cert_sha256[SHA256_LEN];
 };
-/* One answer that is waiting; E_NOTFOUND if none; E_UNAVAILABLE if the signer is
- * gone (the node must end). */
-enum code signer_receive(struct signer *s, struct signer_answer *out,
-    struct err *e) MUST_CHECK;
+/* One answer that is waiting; E_NOTFOUND if none; E_UNAVAILABLE if the signer
+ * is gone (the node must end). */
+enum code signer_receive(
+    struct signer *s, struct signer_answer *out, struct err *e) MUST_CHECK;
 
 /* Sign a tree head with the log key: synchronous, rare.  sig is 64 bytes. */
 enum code signer_sign_head(struct signer *s, struct span head, uint8_t sig[64],

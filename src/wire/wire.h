@@ -28,8 +28,8 @@ enum code wire_issue_encode(struct buf *out, uint64_t time_ms,
 enum code wire_checkpoint_encode(struct buf *out, uint64_t time_ms,
     uint64_t proposer, const struct ca_checkpoint *c, struct err *e) MUST_CHECK;
 enum code wire_refresh_encode(struct buf *out, uint64_t time_ms,
-    uint64_t proposer, const struct ca_refresh_keys *k, struct err *e)
-    MUST_CHECK;
+    uint64_t proposer, const struct ca_refresh_keys *k,
+    struct err *e) MUST_CHECK;
 
 /* The payload of a signed message, its signature input (context, zero byte,
  * payload), and the Signed message around payload and signatures. */
@@ -45,14 +45,13 @@ enum code wire_signed_encode(struct buf *out, struct span payload,
 /* Wrap Signed bytes (as an operator sent them) into an Entry; the bytes stay
  * as they are.  kind is CA_GENESIS or CA_ADMIN. */
 enum code wire_signed_entry(struct buf *out, enum ca_kind kind,
-    uint64_t time_ms, uint64_t proposer, struct span signed_msg, struct err *e)
-    MUST_CHECK;
+    uint64_t time_ms, uint64_t proposer, struct span signed_msg,
+    struct err *e) MUST_CHECK;
 /* Check an envelope as a front does before it proposes it: decodes like
  * wire_entry_decode of the entry it would become.  out->signed_bytes is the
  * signature input in both. */
-enum code wire_envelope_decode(struct span signed_msg,
-    struct ca_envelope *out, struct wire_memory **mem, struct err *e)
-    MUST_CHECK;
+enum code wire_envelope_decode(struct span signed_msg, struct ca_envelope *out,
+    struct wire_memory **mem, struct err *e) MUST_CHECK;
 
 /* ---- Raft on the mesh and on disk ---- */
 
@@ -110,8 +109,8 @@ enum code wire_mesh_decode(struct span in, struct wire_mesh *out,
 enum code wire_mesh_encode(
     struct buf *out, const struct wire_mesh *m, struct err *e) MUST_CHECK;
 
-enum code wire_conf_state_encode(struct buf *out,
-    const struct raft_conf_state *c, struct err *e) MUST_CHECK;
+enum code wire_conf_state_encode(
+    struct buf *out, const struct raft_conf_state *c, struct err *e) MUST_CHECK;
 enum code wire_conf_state_decode(struct span in, struct raft_conf_state *out,
     struct wire_memory **mem, struct err *e) MUST_CHECK;
 
@@ -120,12 +119,11 @@ enum code wire_conf_state_decode(struct span in, struct raft_conf_state *out,
 struct wire_csr_request {
 	struct span csr; /* PEM, no NUL */
 	int64_t validity_s;
-	struct span cert_signer;   /* metadata CertSigner; often empty */
-	struct span impersonated;  /* metadata ImpersonatedIdentity */
+	struct span cert_signer;  /* metadata CertSigner; often empty */
+	struct span impersonated; /* metadata ImpersonatedIdentity */
 };
-enum code wire_csr_request_decode(struct span in,
-    struct wire_csr_request *out, struct wire_memory **mem, struct err *e)
-    MUST_CHECK;
+enum code wire_csr_request_decode(struct span in, struct wire_csr_request *out,
+    struct wire_memory **mem, struct err *e) MUST_CHECK;
 enum code wire_csr_request_encode(struct buf *out,
     const struct wire_csr_request *r, struct err *e) MUST_CHECK;
 /* chain[i]: PEM strings, leaf first. */
