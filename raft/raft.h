@@ -27,15 +27,15 @@ typedef uint64_t raft_index; /* the first entry has index 1 */
 
 enum raft_rc {
 	RAFT_OK = 0,
-	RAFT_EDROPPED = -1,	/* no leader, quota spent, transfer under way */
-	RAFT_ECOMPACTED = -2,	/* storage: below the first index */
+	RAFT_EDROPPED = -1,     /* no leader, quota spent, transfer under way */
+	RAFT_ECOMPACTED = -2,   /* storage: below the first index */
 	RAFT_EUNAVAILABLE = -3, /* storage: past the last index */
 	RAFT_ESNAP_NOT_READY = -4, /* storage: no snapshot now, ask again */
-	RAFT_EINVAL = -5, /* a message or configuration that cannot be */
+	RAFT_EINVAL = -5,    /* a message or configuration that cannot be */
 	RAFT_ENOTFOUND = -6, /* no such peer */
-	RAFT_ENOMEM = -7, /* fatal: every later call answers the same; the
-			     caller stops, as after a crash */
-	RAFT_EIO = -8,	/* storage could not read: fatal in the same way */
+	RAFT_ENOMEM = -7,    /* fatal: every later call answers the same; the
+				caller stops, as after a crash */
+	RAFT_EIO = -8,       /* storage could not read: fatal in the same way */
 };
 const char *raft_strerror(int rc);
 
@@ -59,7 +59,8 @@ struct raft_hard_state { /* durable before anything that depends on it */
 	raft_index commit;
 };
 
-/* ---- Membership [4] ------------------------------------------------------- */
+/* ---- Membership [4] -------------------------------------------------------
+ */
 
 struct raft_conf_state {
 	raft_id voters[RAFT_PEERS_MAX];
@@ -100,23 +101,24 @@ struct raft_conf_change {
 size_t raft_conf_change_encode(const struct raft_conf_change *c, uint8_t *out);
 int raft_conf_change_decode(struct raft_span in, struct raft_conf_change *out);
 
-/* ---- Messages --------------------------------------------------------------- */
+/* ---- Messages ---------------------------------------------------------------
+ */
 
 /* Numbers travel between nodes: never renumber. */
 enum raft_message_type {
-	RAFT_MSG_HUP = 0,	  /* local: campaign */
-	RAFT_MSG_BEAT = 1,	  /* local: send heartbeats */
-	RAFT_MSG_PROP = 2,	  /* a proposal, forwarded to the leader */
-	RAFT_MSG_APP = 3,	  /* AppendEntries [3.5] */
+	RAFT_MSG_HUP = 0,  /* local: campaign */
+	RAFT_MSG_BEAT = 1, /* local: send heartbeats */
+	RAFT_MSG_PROP = 2, /* a proposal, forwarded to the leader */
+	RAFT_MSG_APP = 3,  /* AppendEntries [3.5] */
 	RAFT_MSG_APP_RESP = 4,
-	RAFT_MSG_VOTE = 5,	  /* RequestVote [3.4] */
+	RAFT_MSG_VOTE = 5, /* RequestVote [3.4] */
 	RAFT_MSG_VOTE_RESP = 6,
-	RAFT_MSG_SNAP = 7,	  /* InstallSnapshot [5.1] */
+	RAFT_MSG_SNAP = 7, /* InstallSnapshot [5.1] */
 	RAFT_MSG_HEARTBEAT = 8,
 	RAFT_MSG_HEARTBEAT_RESP = 9,
-	RAFT_MSG_UNREACHABLE = 10, /* local */
-	RAFT_MSG_SNAP_STATUS = 11, /* local */
-	RAFT_MSG_CHECK_QUORUM = 12, /* local [6.2] */
+	RAFT_MSG_UNREACHABLE = 10,     /* local */
+	RAFT_MSG_SNAP_STATUS = 11,     /* local */
+	RAFT_MSG_CHECK_QUORUM = 12,    /* local [6.2] */
 	RAFT_MSG_TRANSFER_LEADER = 13, /* [3.10] */
 	RAFT_MSG_TIMEOUT_NOW = 14,
 	RAFT_MSG_READ_INDEX = 15, /* [6.4] */
@@ -141,17 +143,17 @@ struct raft_snapshot {
 struct raft_message {
 	enum raft_message_type type;
 	raft_id to, from;
-	raft_term term;	     /* 0: local */
-	raft_term log_term;  /* APP: of the entry before; VOTE: last;
-				reject: of reject_hint */
-	raft_index index;    /* APP: of the entry before; RESP: acknowledged */
+	raft_term term;     /* 0: local */
+	raft_term log_term; /* APP: of the entry before; VOTE: last;
+			       reject: of reject_hint */
+	raft_index index;   /* APP: of the entry before; RESP: acknowledged */
 	raft_index commit;
-	raft_id vote;	     /* STORAGE_APPEND: the vote to make durable */
+	raft_id vote; /* STORAGE_APPEND: the vote to make durable */
 	bool reject;
 	raft_index reject_hint;
-	uint64_t context;    /* READ_INDEX and HEARTBEAT: the read's; VOTE:
-				1 for a leadership transfer */
-	size_t size;	     /* STORAGE_APPLY_RESP: bytes applied */
+	uint64_t context; /* READ_INDEX and HEARTBEAT: the read's; VOTE:
+			     1 for a leadership transfer */
+	size_t size;      /* STORAGE_APPLY_RESP: bytes applied */
 	struct raft_entry *entries;
 	size_t entries_n;
 	struct raft_snapshot *snapshot; /* NULL: none */
@@ -162,18 +164,19 @@ const char *raft_message_name(enum raft_message_type t);
 /* A deep copy in one block, to give to free(); NULL if memory is short. */
 struct raft_message *raft_message_copy(const struct raft_message *m);
 
-/* ---- Storage: pure reads of what is durable ---------------------------------- */
+/* ---- Storage: pure reads of what is durable
+ * ---------------------------------- */
 
 struct raft_storage {
 	void *ctx;
-	int (*initial_state)(void *ctx, struct raft_hard_state *hs,
-	    struct raft_conf_state *cs);
+	int (*initial_state)(
+	    void *ctx, struct raft_hard_state *hs, struct raft_conf_state *cs);
 	/* Entries [lo, hi), at least one, then only while their sizes
 	 * (entry_size) stay within max_size.  *out is one block from malloc
 	 * that holds the array and the data; the core frees it.
 	 * RAFT_ECOMPACTED, RAFT_EUNAVAILABLE. */
-	int (*entries)(void *ctx, raft_index lo, raft_index hi,
-	    size_t max_size, struct raft_entry **out, size_t *n);
+	int (*entries)(void *ctx, raft_index lo, raft_index hi, size_t max_size,
+	    struct raft_entry **out, size_t *n);
 	/* first_index - 1 is answered too: the snapshot's term. */
 	int (*term)(void *ctx, raft_index i, raft_term *out);
 	int (*first_index)(void *ctx, raft_index *out);
@@ -183,20 +186,21 @@ struct raft_storage {
 	int (*snapshot)(void *ctx, struct raft_snapshot *out);
 };
 
-/* ---- What happens, as typed events (config.trace) ------------------------------ */
+/* ---- What happens, as typed events (config.trace)
+ * ------------------------------ */
 
 enum raft_trace_kind {
-	RAFT_TRACE_STATE,     /* became `state` in `term`; peer: the leader */
-	RAFT_TRACE_CAMPAIGN,  /* peer: asked; a: last index, b: its term */
-	RAFT_TRACE_VOTE,      /* vote cast for peer; a: 1 if granted */
-	RAFT_TRACE_POLL,      /* vote heard from peer; a: 1 if granted */
-	RAFT_TRACE_IGNORED,   /* a message of `type` from peer was ignored */
-	RAFT_TRACE_COMMIT,    /* commit index moved to a */
-	RAFT_TRACE_REJECT,    /* append from peer refused at a; hint b */
-	RAFT_TRACE_CONF,      /* switched configuration; a: voters, b: learners */
-	RAFT_TRACE_SNAPSHOT,  /* restored at a, term b */
-	RAFT_TRACE_SNAP_SENT, /* snapshot at a goes to peer */
-	RAFT_TRACE_TRANSFER,  /* leadership to peer; a: 0 begun, 1 aborted */
+	RAFT_TRACE_STATE,    /* became `state` in `term`; peer: the leader */
+	RAFT_TRACE_CAMPAIGN, /* peer: asked; a: last index, b: its term */
+	RAFT_TRACE_VOTE,     /* vote cast for peer; a: 1 if granted */
+	RAFT_TRACE_POLL,     /* vote heard from peer; a: 1 if granted */
+	RAFT_TRACE_IGNORED,  /* a message of `type` from peer was ignored */
+	RAFT_TRACE_COMMIT,   /* commit index moved to a */
+	RAFT_TRACE_REJECT,   /* append from peer refused at a; hint b */
+	RAFT_TRACE_CONF, /* switched configuration; a: voters, b: learners */
+	RAFT_TRACE_SNAPSHOT,     /* restored at a, term b */
+	RAFT_TRACE_SNAP_SENT,    /* snapshot at a goes to peer */
+	RAFT_TRACE_TRANSFER,     /* leadership to peer; a: 0 begun, 1 aborted */
 	RAFT_TRACE_CONF_REFUSED, /* a proposed change became a no-op */
 };
 enum raft_state {
@@ -216,10 +220,11 @@ struct raft_trace {
 	uint64_t a, b;
 };
 
-/* ---- Configuration -------------------------------------------------------------- */
+/* ---- Configuration
+ * -------------------------------------------------------------- */
 
 enum raft_read_mode {
-	RAFT_READ_SAFE,	 /* a round of heartbeats confirms the leader [6.4] */
+	RAFT_READ_SAFE,  /* a round of heartbeats confirms the leader [6.4] */
 	RAFT_READ_LEASE, /* trusts the clocks: drift and pauses break it */
 };
 
@@ -228,11 +233,11 @@ struct raft_config {
 	uint64_t seed; /* of the randomised election timeout */
 	unsigned election_ticks, heartbeat_ticks;
 	struct raft_storage storage;
-	raft_index applied;	  /* on restart: what the caller has applied */
-	size_t max_size_per_msg;  /* bytes of entries in one APP */
+	raft_index applied;      /* on restart: what the caller has applied */
+	size_t max_size_per_msg; /* bytes of entries in one APP */
 	size_t max_committed_size_per_ready; /* 0: as max_size_per_msg */
 	size_t max_inflight_msgs;
-	size_t max_inflight_bytes; /* 0: no limit */
+	size_t max_inflight_bytes;   /* 0: no limit */
 	size_t max_uncommitted_size; /* 0: no limit; else proposals past it
 					are dropped */
 	bool check_quorum, pre_vote;
@@ -256,7 +261,8 @@ struct raft;
 int raft_init(struct raft **out, const struct raft_config *c);
 void raft_free(struct raft *r); /* NULL is fine */
 
-/* ---- Events --------------------------------------------------------------------- */
+/* ---- Events
+ * --------------------------------------------------------------------- */
 
 void raft_tick(struct raft *r); /* one tick of the caller's clock */
 /* A message from a peer, or a response to a storage message.  The bytes are
@@ -278,7 +284,8 @@ int raft_forget_leader(struct raft *r);
 void raft_report_unreachable(struct raft *r, raft_id id);
 void raft_report_snapshot(struct raft *r, raft_id id, bool ok);
 
-/* ---- Work ------------------------------------------------------------------------ */
+/* ---- Work
+ * ------------------------------------------------------------------------ */
 
 struct raft_read_state {
 	raft_index index; /* a read is linearizable once this is applied */
@@ -316,7 +323,8 @@ int raft_ready(struct raft *r, struct raft_ready *out);
 /* Sync storage only: what the last raft_ready gave is stored and applied. */
 int raft_advance(struct raft *r);
 
-/* ---- Looking --------------------------------------------------------------------- */
+/* ---- Looking
+ * --------------------------------------------------------------------- */
 
 enum raft_progress_state { RAFT_PROBE, RAFT_REPLICATE, RAFT_SNAPSHOTTING };
 

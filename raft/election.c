@@ -1,0 +1,170 @@
+/* election.c -- campaigns and votes [3.4], PreVote [9.6]. */
+#include "internal.h"
+
+#include <stdlib.h>
+
+bool raft_promotable(const struct raft *r)
+{
+	const struct progress *p =
+	    tracker_find((struct tracker *)&r->tracker, r->id);
+
+	return p != NULL && !p->learner && r->log.snapshot == NULL;
+}
+
+/* Is a committed membership change not applied yet?  Then this node does not
+ * know who votes (etcd #7280, #12359). */
+static bool unapplied_conf_change(struct raft *r)
+{
+	raft_index lo = r->log.applied + 1, hi = r->log.committed + 1;
+	bool found = false;
+
+	while (!found && lo < hi) {
+		struct raft_entry *e = NULL;
+		size_t n = 0;
+		int rc = log_slice(
+		    &r->log, lo, hi, r->config.max_size_per_msg, &e, &n);
+
+		if (rc != RAFT_OK || n == 0) {
+			raft_fail(r, rc);
+			free(e);
+			return true;
+		}
+		for (size_t i = 0; i < n; i++)
+			found |= e[i].type == RAFT_ENTRY_CONF_CHANGE;
+		lo += n;
+		free(e);
+	}
+	return found;
+}
+
+void raft_campaign_as(struct raft *r, enum campaign kind)
+{
+	struct raft_entry_id last = {0, 0};
+	struct raft_message m = {0};
+	bool pre = kind == CAMPAIGN_PRE;
+
+	if (pre)
+		raft_become_pre_candidate(r);
+	else
+		raft_become_candidate(r);
+	if (raft_fail(r, log_last(&r->log, &last)) != RAFT_OK)
+		return;
+	raft_trace_emit(r,
+	    (struct raft_trace){
+		.kind = RAFT_TRACE_CAMPAIGN, .a = last.index, .b = last.term});
+	m.term = pre ? r->term + 1 : r->term;
+	for (size_t i = 0; i < r->tracker.n; i++) {
+		m.to = r->tracker.peers[i].id;
+		if (!tracker_is_voter(&r->tracker, m.to))
+			continue;
+		if (m.to == r->id) {
+			/* One's own vote counts when the disk holds it. */
+			m.type =
+			    pre ? RAFT_MSG_PRE_VOTE_RESP : RAFT_MSG_VOTE_RESP;
+			m.index = m.log_term = m.context = 0;
+		} else {
+			m.type = pre ? RAFT_MSG_PRE_VOTE : RAFT_MSG_VOTE;
+			m.index = last.index;
+			m.log_term = last.term;
+			m.context = kind == CAMPAIGN_TRANSFER
+					? RAFT_CAMPAIGN_TRANSFER_CONTEXT
+					: 0;
+		}
+		raft_send(r, m);
+	}
+}
+
+void raft_hup(struct raft *r, enum campaign kind)
+{
+	if (r->state == RAFT_LEADER || !raft_promotable(r))
+		return;
+	if (RAFT_GUARD(CONF_BEFORE_CAMPAIGN, unapplied_conf_change(r)))
+		return;
+	raft_campaign_as(r, kind);
+}
+
+/* RequestVote and its question in advance [3.4, 3.6.1, 9.6]. */
+void raft_handle_vote(struct raft *r, const struct raft_message *m)
+{
+	bool pre = m->type == RAFT_MSG_PRE_VOTE;
+	struct raft_entry_id last = {m->log_term, m->index};
+	bool may = r->vote == m->from || (r->vote == 0 && r->leader == 0) ||
+		   (pre && m->term > r->term);
+	struct raft_message resp = {.to = m->from,
+	    .type = pre ? RAFT_MSG_PRE_VOTE_RESP : RAFT_MSG_VOTE_RESP};
+	bool grant = RAFT_GUARD(VOTE_ONCE, may) &&
+		     RAFT_GUARD(VOTE_UP_TO_DATE, log_up_to_date(&r->log, last));
+
+	raft_trace_emit(r, (struct raft_trace){.kind = RAFT_TRACE_VOTE,
+			       .peer = m->from,
+			       .type = m->type,
+			       .a = grant});
+	if (grant) {
+		resp.term = m->term; /* of a question: the term asked for */
+		if (!pre) {
+			r->election_elapsed = 0;
+			r->vote = m->from;
+		}
+	} else {
+		resp.term = r->term;
+		resp.reject = true;
+	}
+	raft_send(r, resp);
+}
+
+static enum vote_result poll_vote(struct raft *r, const struct raft_message *m)
+{
+	struct progress *p = tracker_find(&r->tracker, m->from);
+
+	raft_trace_emit(r, (struct raft_trace){.kind = RAFT_TRACE_POLL,
+			       .peer = m->from,
+			       .type = m->type,
+			       .a = !m->reject});
+	if (p != NULL && p->vote == VOTE_NONE)
+		p->vote = m->reject ? VOTE_NO : VOTE_YES;
+	return tracker_votes(&r->tracker);
+}
+
+static void count_vote(struct raft *r, const struct raft_message *m)
+{
+	enum vote_result v = poll_vote(r, m);
+
+	if (RAFT_GUARD(ELECTION_QUORUM, v == VOTE_WON)) {
+		if (r->state == RAFT_PRE_CANDIDATE) {
+			raft_campaign_as(r, CAMPAIGN_ELECTION);
+		} else {
+			raft_become_leader(r);
+			leader_broadcast_append(r);
+		}
+	} else if (v == VOTE_LOST) {
+		raft_become_follower(r, r->term, 0);
+	}
+}
+
+int step_candidate(struct raft *r, const struct raft_message *m)
+{
+	enum raft_message_type mine = r->state == RAFT_PRE_CANDIDATE
+					  ? RAFT_MSG_PRE_VOTE_RESP
+					  : RAFT_MSG_VOTE_RESP;
+
+	switch (m->type) {
+	case RAFT_MSG_PROP: return RAFT_EDROPPED;
+	case RAFT_MSG_APP:
+		raft_become_follower(r, m->term, m->from);
+		follower_append(r, m);
+		break;
+	case RAFT_MSG_HEARTBEAT:
+		raft_become_follower(r, m->term, m->from);
+		follower_heartbeat(r, m);
+		break;
+	case RAFT_MSG_SNAP:
+		raft_become_follower(r, m->term, m->from);
+		follower_snapshot(r, m);
+		break;
+	default:
+		if (m->type == mine)
+			count_vote(r, m);
+		break;
+	}
+	return RAFT_OK;
+}

@@ -1,0 +1,405 @@
+/* leader.c -- replication [3.5], its pipeline [10.2.1], transfer [3.10]. */
+#include <stdlib.h>
+
+#include "internal.h"
+
+/* ---- Sending ---- */
+
+static bool send_snapshot(struct raft *r, struct progress *p)
+{
+	struct raft_snapshot s;
+	int rc;
+
+	/* A peer that has not spoken lately would not hear it either. */
+	if (!p->recent_active)
+		return false;
+	rc = log_snapshot(&r->log, &s);
+	if (rc == RAFT_ESNAP_NOT_READY)
+		return false;
+	if (rc == RAFT_OK && s.index == 0)
+		rc = RAFT_EIO;
+	if (raft_fail(r, rc) != RAFT_OK)
+		return false;
+	progress_become_snapshot(p, s.index);
+	raft_trace_emit(
+	    r, (struct raft_trace){
+		   .kind = RAFT_TRACE_SNAP_SENT, .peer = p->id, .a = s.index});
+	raft_send(r, (struct raft_message){
+			 .to = p->id, .type = RAFT_MSG_SNAP, .snapshot = &s});
+	return true;
+}
+
+static size_t payload(const struct raft_entry *e, size_t n)
+{
+	size_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += e[i].data.len;
+	return sum;
+}
+
+/* Send what p lacks; an empty APP only if if_empty.  false: nothing sent. */
+bool leader_send_append(struct raft *r, struct progress *p, bool if_empty)
+{
+	struct raft_message m = {.to = p->id, .type = RAFT_MSG_APP};
+	raft_index last = 0;
+	int rc;
+
+	if (r->fatal != RAFT_OK || progress_paused(p))
+		return false;
+	m.index = p->next - 1;
+	rc = log_term(&r->log, m.index, &m.log_term);
+	if (rc == RAFT_ECOMPACTED || rc == RAFT_EUNAVAILABLE)
+		return send_snapshot(r, p);
+	if (raft_fail(r, rc) != RAFT_OK ||
+	    raft_fail(r, log_last_index(&r->log, &last)) != RAFT_OK)
+		return false;
+	if (p->state != RAFT_REPLICATE ||
+	    !inflights_full(&p->inflights, &r->tracker)) {
+		rc = log_slice(&r->log, p->next, last + 1,
+		    r->config.max_size_per_msg, &m.entries, &m.entries_n);
+		if (rc == RAFT_ECOMPACTED)
+			return send_snapshot(r, p);
+		if (raft_fail(r, rc) != RAFT_OK)
+			return false;
+	}
+	if (m.entries_n == 0 && !if_empty) {
+		free(m.entries);
+		return false;
+	}
+	m.commit = r->log.committed;
+	raft_send(r, m);
+	raft_fail(r, progress_sent(p, m.entries_n,
+			 payload(m.entries, m.entries_n), &r->tracker));
+	p->sent_commit = r->log.committed;
+	free(m.entries);
+	return true;
+}
+
+void leader_broadcast_append(struct raft *r)
+{
+	for (size_t i = 0; i < r->tracker.n; i++)
+		if (r->tracker.peers[i].id != r->id)
+			leader_send_append(r, &r->tracker.peers[i], true);
+}
+
+void leader_broadcast_heartbeat(struct raft *r)
+{
+	for (size_t i = 0; i < r->tracker.n; i++) {
+		struct progress *p = &r->tracker.peers[i];
+		raft_index commit = r->log.committed;
+
+		if (p->id == r->id)
+			continue;
+		/* Past its match its log may be another's. */
+		if (RAFT_GUARD(HEARTBEAT_COMMIT, commit > p->match))
+			commit = p->match;
+		if (p->sent_commit < commit)
+			p->sent_commit = commit;
+		raft_send(r, (struct raft_message){.to = p->id,
+				 .type = RAFT_MSG_HEARTBEAT,
+				 .commit = commit,
+				 .context = reads_last_round(&r->reads)});
+	}
+}
+
+/* ---- Appending and committing ---- */
+
+static bool take_quota(struct raft *r, size_t bytes)
+{
+	size_t max = r->config.max_uncommitted_size;
+
+	/* One proposal always passes, however large; empty ones too: a
+	 * leader must be able to commit its no-op and leave a joint. */
+	if (max != 0 && bytes > 0 && r->uncommitted_size > 0 &&
+	    r->uncommitted_size + bytes > max)
+		return false;
+	r->uncommitted_size += bytes;
+	return true;
+}
+
+void leader_reduce_uncommitted(struct raft *r, size_t bytes)
+{
+	if (r->state == RAFT_LEADER)
+		r->uncommitted_size -=
+		    bytes < r->uncommitted_size ? bytes : r->uncommitted_size;
+}
+
+/* Entries of one's own term at the end of the log; false: over the quota. */
+bool leader_append(struct raft *r, const struct raft_entry *e, size_t n)
+{
+	raft_index last = 0;
+	struct raft_entry *own;
+
+	if (raft_fail(r, log_last_index(&r->log, &last)) != RAFT_OK ||
+	    !take_quota(r, payload(e, n)))
+		return false;
+	own = calloc(n, sizeof(*own));
+	if (own == NULL) {
+		raft_fail(r, RAFT_ENOMEM);
+		return false;
+	}
+	for (size_t i = 0; i < n; i++) {
+		own[i] = e[i];
+		own[i].term = r->term;
+		own[i].index = last + 1 + i;
+	}
+	if (raft_fail(r, log_append(&r->log, own, n)) == RAFT_OK)
+		/* The leader's own copy counts once its disk holds it: its
+		 * followers' disks work meanwhile [10.2.1]. */
+		raft_send(r, (struct raft_message){.to = r->id,
+				 .type = RAFT_MSG_APP_RESP,
+				 .index = last + n});
+	free(own);
+	return r->fatal == RAFT_OK;
+}
+
+/* Only entries of the own term are committed by counting [3.6.2]. */
+bool leader_maybe_commit(struct raft *r)
+{
+	struct raft_entry_id at = {r->term, tracker_committed(&r->tracker)};
+
+	if (!log_maybe_commit(&r->log, at))
+		return false;
+	raft_trace_emit(
+	    r, (struct raft_trace){.kind = RAFT_TRACE_COMMIT, .a = at.index});
+	return true;
+}
+
+bool leader_committed_own_term(struct raft *r)
+{
+	raft_term t;
+
+	return log_term(&r->log, r->log.committed, &t) == RAFT_OK &&
+	       t == r->term;
+}
+
+/* ---- Proposals ---- */
+
+/* May this change follow what is pending [4.1, 4.3]? */
+static bool change_allowed(struct raft *r, const struct raft_entry *e)
+{
+	struct raft_conf_change c;
+	bool joint = r->tracker.conf.voters_outgoing_n > 0;
+	bool leave;
+
+	if (raft_conf_change_decode(e->data, &c) != RAFT_OK)
+		return false;
+	leave = c.n == 0;
+	if (RAFT_GUARD(CONF_PENDING, r->pending_conf > r->log.applied))
+		return false;
+	return joint ? leave : !leave;
+}
+
+static int propose(struct raft *r, const struct raft_message *m)
+{
+	raft_index last = 0;
+
+	if (tracker_find(&r->tracker, r->id) == NULL || r->transferee != 0)
+		return RAFT_EDROPPED;
+	if (raft_fail(r, log_last_index(&r->log, &last)) != RAFT_OK)
+		return r->fatal;
+	for (size_t i = 0; i < m->entries_n; i++) {
+		struct raft_entry *e = &m->entries[i];
+
+		if (e->type != RAFT_ENTRY_CONF_CHANGE)
+			continue;
+		if (!change_allowed(r, e) &&
+		    !r->config.disable_conf_change_validation) {
+			raft_trace_emit(
+			    r, (struct raft_trace){
+				   .kind = RAFT_TRACE_CONF_REFUSED});
+			*e = (struct raft_entry){.type = RAFT_ENTRY_NORMAL};
+		} else {
+			r->pending_conf = last + 1 + i;
+		}
+	}
+	if (!leader_append(r, m->entries, m->entries_n))
+		return r->fatal != RAFT_OK ? r->fatal : RAFT_EDROPPED;
+	leader_broadcast_append(r);
+	return RAFT_OK;
+}
+
+/* ---- Responses ---- */
+
+static void append_rejected(
+    struct raft *r, struct progress *p, const struct raft_message *m)
+{
+	raft_index next = m->reject_hint;
+	raft_term ignored;
+
+	/* Skip what cannot match: entries of a later term than the peer has
+	 * at its hint. */
+	if (m->log_term > 0)
+		log_find_conflict(
+		    &r->log, m->reject_hint, m->log_term, &next, &ignored);
+	if (!progress_maybe_decrement(p, m->index, next))
+		return;
+	if (p->state == RAFT_REPLICATE)
+		progress_become_probe(p);
+	leader_send_append(r, p, true);
+}
+
+static void progress_moved(
+    struct raft *r, struct progress *p, const struct raft_message *m)
+{
+	raft_index first = 0;
+
+	switch (p->state) {
+	case RAFT_PROBE: progress_become_replicate(p); break;
+	case RAFT_SNAPSHOTTING:
+		raft_fail(r, log_first_index(&r->log, &first));
+		if (p->match + 1 >= first) {
+			progress_become_probe(p);
+			progress_become_replicate(p);
+		}
+		break;
+	case RAFT_REPLICATE: inflights_free_to(&p->inflights, m->index); break;
+	}
+}
+
+static void send_timeout_now(struct raft *r, raft_id to)
+{
+	raft_send(
+	    r, (struct raft_message){.to = to, .type = RAFT_MSG_TIMEOUT_NOW});
+}
+
+static void append_accepted(
+    struct raft *r, struct progress *p, const struct raft_message *m)
+{
+	raft_id id = p->id;
+	raft_index last = 0;
+
+	if (!progress_maybe_update(p, m->index) &&
+	    !(p->match == m->index && p->state == RAFT_PROBE))
+		return;
+	progress_moved(r, p, m);
+	if (leader_maybe_commit(r)) {
+		reads_release(r);
+		leader_broadcast_append(r);
+	} else if (id != r->id && r->log.committed > p->sent_commit &&
+		   p->sent_commit < p->next - 1) {
+		leader_send_append(r, p, true);
+	}
+	if (id == r->id)
+		return;
+	while (leader_send_append(r, p, false))
+		;
+	if (id == r->transferee && log_last_index(&r->log, &last) == RAFT_OK &&
+	    p->match == last)
+		send_timeout_now(r, id);
+}
+
+static void heartbeat_answered(
+    struct raft *r, struct progress *p, const struct raft_message *m)
+{
+	raft_index last = 0;
+
+	p->recent_active = true;
+	p->flow_paused = false;
+	raft_fail(r, log_last_index(&r->log, &last));
+	/* Something was lost, or never sent. */
+	if (p->match < last || p->state == RAFT_PROBE)
+		leader_send_append(r, p, true);
+	if (m->context != 0)
+		reads_ack(r, m);
+}
+
+static void snapshot_reported(struct progress *p, const struct raft_message *m)
+{
+	if (p->state != RAFT_SNAPSHOTTING)
+		return;
+	if (m->reject)
+		p->pending_snapshot = 0;
+	progress_become_probe(p);
+	/* Wait for its APP_RESP, or a heartbeat, before the next append. */
+	p->flow_paused = true;
+}
+
+/* ---- Transfer [3.10] ---- */
+
+void leader_abort_transfer(struct raft *r)
+{
+	raft_trace_emit(
+	    r, (struct raft_trace){
+		   .kind = RAFT_TRACE_TRANSFER, .peer = r->transferee, .a = 1});
+	r->transferee = 0;
+}
+
+static void transfer(struct raft *r, struct progress *p)
+{
+	raft_index last = 0;
+
+	if (p->learner || r->transferee == p->id)
+		return;
+	if (r->transferee != 0)
+		leader_abort_transfer(r);
+	if (p->id == r->id)
+		return;
+	r->election_elapsed = 0; /* it has one election timeout */
+	r->transferee = p->id;
+	raft_trace_emit(
+	    r, (struct raft_trace){.kind = RAFT_TRACE_TRANSFER, .peer = p->id});
+	raft_fail(r, log_last_index(&r->log, &last));
+	if (p->match == last)
+		send_timeout_now(r, p->id);
+	else
+		leader_send_append(r, p, true);
+}
+
+/* ---- The table ---- */
+
+/* A leader that hears no quorum steps down [6.2]. */
+static void check_quorum(struct raft *r)
+{
+	struct progress *self = tracker_find(&r->tracker, r->id);
+
+	if (self != NULL)
+		self->recent_active = true;
+	if (!tracker_quorum_active(&r->tracker))
+		raft_become_follower(r, r->term, 0);
+	for (size_t i = 0; i < r->tracker.n; i++)
+		if (r->tracker.peers[i].id != r->id)
+			r->tracker.peers[i].recent_active = false;
+}
+
+static void step_from_peer(
+    struct raft *r, struct progress *p, const struct raft_message *m)
+{
+	switch (m->type) {
+	case RAFT_MSG_APP_RESP:
+		p->recent_active = true;
+		if (m->reject)
+			append_rejected(r, p, m);
+		else
+			append_accepted(r, p, m);
+		break;
+	case RAFT_MSG_HEARTBEAT_RESP: heartbeat_answered(r, p, m); break;
+	case RAFT_MSG_SNAP_STATUS: snapshot_reported(p, m); break;
+	case RAFT_MSG_UNREACHABLE:
+		/* In-flight messages are probably lost: probe. */
+		if (p->state == RAFT_REPLICATE)
+			progress_become_probe(p);
+		break;
+	case RAFT_MSG_TRANSFER_LEADER: transfer(r, p); break;
+	default: break;
+	}
+}
+
+int step_leader(struct raft *r, const struct raft_message *m)
+{
+	struct progress *p;
+
+	switch (m->type) {
+	case RAFT_MSG_BEAT: leader_broadcast_heartbeat(r); return RAFT_OK;
+	case RAFT_MSG_CHECK_QUORUM: check_quorum(r); return RAFT_OK;
+	case RAFT_MSG_PROP: return propose(r, m);
+	case RAFT_MSG_READ_INDEX: reads_request(r, m); return RAFT_OK;
+	case RAFT_MSG_FORGET_LEADER: return RAFT_OK;
+	default: break;
+	}
+	p = tracker_find(&r->tracker, m->from);
+	if (p != NULL)
+		step_from_peer(r, p, m);
+	return RAFT_OK;
+}

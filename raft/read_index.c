@@ -1,0 +1,164 @@
+/* read_index.c -- linearizable reads without writing [6.4].
+ *
+ * Each request gets a round number that this leader makes and never reuses, so
+ * a late answer to an earlier try cannot confirm a later one (etcd #20418). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+static void waiting_drop(struct reads *s)
+{
+	s->waiting_n = 0;
+}
+
+void reads_reset(struct reads *s)
+{
+	s->n = 0; /* next_round goes on */
+	waiting_drop(s);
+}
+
+void reads_free(struct reads *s)
+{
+	free(s->queue);
+	free(s->waiting);
+	*s = (struct reads){0};
+}
+
+uint64_t reads_last_round(const struct reads *s)
+{
+	return s->n == 0 ? 0 : s->queue[s->n - 1].round;
+}
+
+void reads_add_state(struct raft *r, raft_index i, uint64_t context)
+{
+	if (r->read_states_n == r->read_states_cap) {
+		size_t cap =
+		    r->read_states_cap == 0 ? 8 : r->read_states_cap * 2;
+		struct raft_read_state *p =
+		    realloc(r->read_states, cap * sizeof(*p));
+
+		if (p == NULL) {
+			raft_fail(r, RAFT_ENOMEM);
+			return;
+		}
+		r->read_states = p;
+		r->read_states_cap = cap;
+	}
+	r->read_states[r->read_states_n++] =
+	    (struct raft_read_state){i, context};
+}
+
+static void answer(struct raft *r, raft_id to, raft_index i, uint64_t context)
+{
+	if (to == 0 || to == r->id)
+		reads_add_state(r, i, context);
+	else
+		raft_send(r, (struct raft_message){.to = to,
+				 .type = RAFT_MSG_READ_INDEX_RESP,
+				 .index = i,
+				 .context = context});
+}
+
+static void wait_for_commit(struct raft *r, const struct raft_message *m)
+{
+	struct reads *s = &r->reads;
+
+	if (s->waiting_n == s->waiting_cap) {
+		size_t cap = s->waiting_cap == 0 ? 8 : s->waiting_cap * 2;
+		struct raft_message *p = realloc(s->waiting, cap * sizeof(*p));
+
+		if (p == NULL) {
+			raft_fail(r, RAFT_ENOMEM);
+			return;
+		}
+		s->waiting = p;
+		s->waiting_cap = cap;
+	}
+	s->waiting[s->waiting_n++] = (struct raft_message){
+	    .type = m->type, .from = m->from, .context = m->context};
+}
+
+static void enqueue(struct raft *r, const struct raft_message *m)
+{
+	struct reads *s = &r->reads;
+
+	if (s->n == s->cap) {
+		size_t cap = s->cap == 0 ? 8 : s->cap * 2;
+		struct read_request *p = realloc(s->queue, cap * sizeof(*p));
+
+		if (p == NULL) {
+			raft_fail(r, RAFT_ENOMEM);
+			return;
+		}
+		s->queue = p;
+		s->cap = cap;
+	}
+	s->queue[s->n++] = (struct read_request){.round = s->next_round++,
+	    .context = m->context,
+	    .from = m->from,
+	    .index = r->log.committed,
+	    .ackers = {r->id},
+	    .ackers_n = 1};
+	leader_broadcast_heartbeat(r);
+}
+
+void reads_request(struct raft *r, const struct raft_message *m)
+{
+	/* Before the term's first commit a leader does not know what is
+	 * committed [6.4, step 1]. */
+	if (!RAFT_GUARD(READ_OWN_TERM, leader_committed_own_term(r))) {
+		wait_for_commit(r, m);
+		return;
+	}
+	if (tracker_singleton(&r->tracker) ||
+	    r->config.read_mode == RAFT_READ_LEASE)
+		answer(r, m->from, r->log.committed, m->context);
+	else
+		enqueue(r, m);
+}
+
+void reads_release(struct raft *r)
+{
+	struct reads *s = &r->reads;
+
+	if (s->waiting_n == 0 || !leader_committed_own_term(r))
+		return;
+	for (size_t i = 0, n = s->waiting_n; i < n; i++)
+		reads_request(r, &s->waiting[i]);
+	waiting_drop(s);
+}
+
+static int says_acked(const void *arg, raft_id id)
+{
+	const struct read_request *q = arg;
+
+	return id_in(q->ackers, q->ackers_n, id) ? VOTE_YES : VOTE_NONE;
+}
+
+/* A heartbeat of round k confirms every request up to k. */
+void reads_ack(struct raft *r, const struct raft_message *m)
+{
+	struct reads *s = &r->reads;
+	struct read_request *q = NULL;
+	size_t at;
+
+	for (at = 0; at < s->n; at++)
+		if (s->queue[at].round == m->context) {
+			q = &s->queue[at];
+			break;
+		}
+	if (q == NULL)
+		return;
+	if (!id_in(q->ackers, q->ackers_n, m->from) &&
+	    q->ackers_n < RAFT_PEERS_MAX)
+		q->ackers[q->ackers_n++] = m->from;
+	if (!RAFT_GUARD(READ_QUORUM,
+		tracker_tally(&r->tracker, says_acked, q) == VOTE_WON))
+		return;
+	for (size_t i = 0; i <= at; i++)
+		answer(r, s->queue[i].from, s->queue[i].index,
+		    s->queue[i].context);
+	s->n -= at + 1;
+	memmove(s->queue, s->queue + at + 1, s->n * sizeof(*s->queue));
+}
