@@ -113,6 +113,8 @@ bool ca_namespace_allowed(const struct ca_cluster *c, struct span ns);
 /* One RECORD row: what was applied and what came of it. */
 struct ca_record {
 	uint64_t index;
+	uint64_t leaf;	  /* position in the Merkle log, from 0 */
+	uint64_t time_ms; /* the entry's time, made monotone */
 	enum ca_outcome outcome;
 	uint8_t effect[SHA256_LEN];
 	struct span raw; /* the entry bytes; decode with wire_entry_decode */

@@ -1,0 +1,126 @@
+/* internal.h -- what the files of src/ca share, and nobody else includes. */
+#ifndef QUORATE_CA_INTERNAL_H
+#define QUORATE_CA_INTERNAL_H
+
+#include "ca/ca.h"
+
+/* Scalars of the META table, one row: what ca_open must know. */
+struct ca_meta {
+	uint64_t applied;     /* raft index of the last entry applied */
+	uint64_t time_ms;     /* monotone time of the last entry */
+	uint64_t genesis_ms;
+	uint64_t tree_size;
+	uint64_t last_node_id; /* ids up to this were used */
+	uint64_t policy_version;
+	uint8_t digest[SHA256_LEN]; /* sum of all counted rows */
+};
+
+struct ca {
+	struct ca_db db;
+	struct ca_crypto crypto;
+	struct ca_meta meta;
+	bool started; /* Genesis is applied */
+	struct ca_view *view; /* the small rows; NULL: reload */
+	/* during one apply */
+	struct sha256 effect;
+	bool admin_changed;
+	bool journaling; /* keep what is needed to undo */
+	struct undo *undo;
+	size_t undo_n, undo_cap;
+	struct buf row; /* scratch, reused */
+};
+
+/* rows.c: one encoding a kind of row ▣.  Decoders' spans borrow from val. */
+void row_operator(struct buf *out, const struct ca_operator *o);
+enum code row_operator_read(
+    struct span val, struct ca_operator *o, struct err *e);
+void row_cluster(struct buf *out, const struct ca_cluster *c);
+enum code row_cluster_read(
+    struct span val, struct ca_cluster *c, struct err *e);
+void row_node(struct buf *out, const struct ca_node *n);
+enum code row_node_read(struct span val, struct ca_node *n, struct err *e);
+void row_issuer(struct buf *out, const struct ca_issuer *i);
+enum code row_issuer_read(struct span val, struct ca_issuer *i, struct err *e);
+void row_policy(struct buf *out, const struct ca_policy *p);
+enum code row_policy_read(struct span val, struct ca_policy *p, struct err *e);
+void row_token(struct buf *out, const struct ca_join_token *t);
+enum code row_token_read(
+    struct span val, struct ca_join_token *t, struct err *e);
+void row_meta(struct buf *out, const struct ca_meta *m);
+enum code row_meta_read(struct span val, struct ca_meta *m, struct err *e);
+/* RECORD: what was applied.  time is the entry's monotone time; serial and
+ * identity are empty but for an issued certificate: the DERIVED rows are made
+ * from them without decoding the entry. */
+struct record_row {
+	struct ca_record record;
+	struct span serial, identity;
+};
+void row_record(struct buf *out, const struct record_row *r);
+enum code row_record_read(
+    struct span val, uint64_t index, struct record_row *r, struct err *e);
+
+/* What a row was before a batch that may yet be refused. */
+struct undo {
+	enum ca_table table;
+	bool had;
+	struct buf key, val;
+};
+
+/* state.c: every write of a row goes through these, so that digest and effect
+ * follow. */
+enum code state_put(struct ca *ca, enum ca_table t, struct span key,
+    struct span val, struct err *e) MUST_CHECK;
+enum code state_del(struct ca *ca, enum ca_table t, struct span key,
+    struct err *e) MUST_CHECK;
+enum code state_get(const struct ca *ca, enum ca_table t, struct span key,
+    struct span *val, struct err *e) MUST_CHECK;
+void state_begin(struct ca *ca); /* a new entry: empty effect */
+void state_journal(struct ca *ca);
+void state_keep(struct ca *ca);
+enum code state_undo(struct ca *ca, struct err *e) MUST_CHECK;
+bool state_counts(enum ca_table t, struct span key);
+void digest_add(uint8_t sum[SHA256_LEN], enum ca_table t, struct span key,
+    struct span val);
+void digest_sub(uint8_t sum[SHA256_LEN], enum ca_table t, struct span key,
+    struct span val);
+/* Rows in META besides the scalars. */
+#define META_SCALARS "scalars" /* not in the digest: it holds the digest */
+#define META_TRUST_DOMAIN "trust-domain"
+#define META_ROOT_CERT "root-cert"
+#define META_ROOT_CRL "root-crl"
+#define META_GENESIS "genesis"
+
+/* admin.c, issue.c: one entry each.  *why is written when refused. */
+enum code apply_genesis(struct ca *ca, uint64_t index,
+    const struct ca_entry *en, struct span raw, struct ca_result *out,
+    struct err *e) MUST_CHECK;
+enum code apply_admin(struct ca *ca, const struct ca_envelope *env,
+    struct ca_result *out, struct err *e) MUST_CHECK;
+enum code apply_refresh(struct ca *ca, const struct ca_entry *en,
+    struct ca_result *out, struct err *e) MUST_CHECK;
+enum code apply_issue(struct ca *ca, uint64_t index,
+    const struct ca_entry *en, struct ca_result *out, struct err *e)
+    MUST_CHECK;
+enum code apply_checkpoint(struct ca *ca, const struct ca_entry *en,
+    struct ca_result *out, struct err *e) MUST_CHECK;
+enum code issue_index(struct ca *ca, uint64_t index, struct span serial,
+    struct span identity, struct err *e) MUST_CHECK;
+
+/* Set a refusal; always E_OK, so that callers return it. */
+enum code refuse(struct ca_result *out, enum ca_outcome o, const char *fmt,
+    ...) PRINTF_LIKE(3, 4);
+
+/* tlog.c on the TREE table */
+enum code tlog_append(struct ca *ca, const uint8_t leaf[SHA256_LEN],
+    struct err *e) MUST_CHECK;
+void tlog_leaf(uint8_t out[SHA256_LEN], struct span leaf);
+
+/* ca.c: the small rows as the entry being applied sees them. */
+enum code ca_small(struct ca *ca, const struct ca_view **out, struct err *e)
+    MUST_CHECK;
+bool cluster_serves(const struct ca_cluster *c); /* not removed */
+bool name_valid(struct span name);		/* a DNS label */
+enum code cluster_check(const struct ca_view *v, const struct ca_cluster *c,
+    struct ca_result *out);
+
+#endif
