@@ -58,6 +58,17 @@ struct ca_head {
 };
 enum code ca_head(
     const struct ca *ca, struct ca_head *out, struct err *e) MUST_CHECK;
+
+/* Every CA_CHECKPOINT_EVERY leaves each node notes its own head. */
+#define CA_CHECKPOINT_EVERY 1024
+/* The newest of them, and whether a Checkpoint entry has confirmed it;
+ * E_NOTFOUND before the first. */
+enum code ca_checkpoint_newest(const struct ca *ca, struct ca_checkpoint *out,
+    bool *confirmed, struct err *e) MUST_CHECK;
+/* This node's own at that index; E_NOTFOUND if it is not (or no longer) kept.
+ */
+enum code ca_checkpoint_at(const struct ca *ca, uint64_t index,
+    struct ca_checkpoint *out, struct err *e) MUST_CHECK;
 /* Recompute the state digest from all rows: tests and start-up checks. */
 enum code ca_digest_rows(
     const struct ca *ca, uint8_t out[SHA256_LEN], struct err *e) MUST_CHECK;
@@ -113,7 +124,7 @@ bool ca_namespace_allowed(const struct ca_cluster *c, struct span ns);
 /* One RECORD row: what was applied and what came of it. */
 struct ca_record {
 	uint64_t index;
-	uint64_t leaf;	  /* position in the Merkle log, from 0 */
+	uint64_t leaf;    /* position in the Merkle log, from 0 */
 	uint64_t time_ms; /* the entry's time, made monotone */
 	enum ca_outcome outcome;
 	uint8_t effect[SHA256_LEN];

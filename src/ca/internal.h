@@ -6,8 +6,8 @@
 
 /* Scalars of the META table, one row: what ca_open must know. */
 struct ca_meta {
-	uint64_t applied;     /* raft index of the last entry applied */
-	uint64_t time_ms;     /* monotone time of the last entry */
+	uint64_t applied; /* raft index of the last entry applied */
+	uint64_t time_ms; /* monotone time of the last entry */
 	uint64_t genesis_ms;
 	uint64_t tree_size;
 	uint64_t last_node_id; /* ids up to this were used */
@@ -19,7 +19,7 @@ struct ca {
 	struct ca_db db;
 	struct ca_crypto crypto;
 	struct ca_meta meta;
-	bool started; /* Genesis is applied */
+	bool started;         /* Genesis is applied */
 	struct ca_view *view; /* the small rows; NULL: reload */
 	/* during one apply */
 	struct sha256 effect;
@@ -48,12 +48,13 @@ enum code row_token_read(
     struct span val, struct ca_join_token *t, struct err *e);
 void row_meta(struct buf *out, const struct ca_meta *m);
 enum code row_meta_read(struct span val, struct ca_meta *m, struct err *e);
-/* RECORD: what was applied.  time is the entry's monotone time; serial and
- * identity are empty but for an issued certificate: the DERIVED rows are made
- * from them without decoding the entry. */
+/* RECORD: what was applied.  The last three are empty but for an issued
+ * certificate: the DERIVED rows are made from them without decoding the entry.
+ * token_ms: when the token was shown that this certificate goes back to. */
 struct record_row {
 	struct ca_record record;
 	struct span serial, identity;
+	uint64_t token_ms;
 };
 void row_record(struct buf *out, const struct record_row *r);
 enum code row_record_read(
@@ -70,8 +71,8 @@ struct undo {
  * follow. */
 enum code state_put(struct ca *ca, enum ca_table t, struct span key,
     struct span val, struct err *e) MUST_CHECK;
-enum code state_del(struct ca *ca, enum ca_table t, struct span key,
-    struct err *e) MUST_CHECK;
+enum code state_del(
+    struct ca *ca, enum ca_table t, struct span key, struct err *e) MUST_CHECK;
 enum code state_get(const struct ca *ca, enum ca_table t, struct span key,
     struct span *val, struct err *e) MUST_CHECK;
 void state_begin(struct ca *ca); /* a new entry: empty effect */
@@ -79,10 +80,10 @@ void state_journal(struct ca *ca);
 void state_keep(struct ca *ca);
 enum code state_undo(struct ca *ca, struct err *e) MUST_CHECK;
 bool state_counts(enum ca_table t, struct span key);
-void digest_add(uint8_t sum[SHA256_LEN], enum ca_table t, struct span key,
-    struct span val);
-void digest_sub(uint8_t sum[SHA256_LEN], enum ca_table t, struct span key,
-    struct span val);
+void digest_add(
+    uint8_t sum[SHA256_LEN], enum ca_table t, struct span key, struct span val);
+void digest_sub(
+    uint8_t sum[SHA256_LEN], enum ca_table t, struct span key, struct span val);
 /* Rows in META besides the scalars. */
 #define META_SCALARS "scalars" /* not in the digest: it holds the digest */
 #define META_TRUST_DOMAIN "trust-domain"
@@ -91,36 +92,58 @@ void digest_sub(uint8_t sum[SHA256_LEN], enum ca_table t, struct span key,
 #define META_GENESIS "genesis"
 
 /* admin.c, issue.c: one entry each.  *why is written when refused. */
-enum code apply_genesis(struct ca *ca, uint64_t index,
-    const struct ca_entry *en, struct span raw, struct ca_result *out,
-    struct err *e) MUST_CHECK;
+enum code apply_genesis(struct ca *ca, const struct ca_genesis *g,
+    struct span raw, struct ca_result *out, struct err *e) MUST_CHECK;
 enum code apply_admin(struct ca *ca, const struct ca_envelope *env,
     struct ca_result *out, struct err *e) MUST_CHECK;
 enum code apply_refresh(struct ca *ca, const struct ca_entry *en,
     struct ca_result *out, struct err *e) MUST_CHECK;
-enum code apply_issue(struct ca *ca, uint64_t index,
-    const struct ca_entry *en, struct ca_result *out, struct err *e)
-    MUST_CHECK;
-enum code apply_checkpoint(struct ca *ca, const struct ca_entry *en,
+enum code apply_issue(struct ca *ca, const struct ca_entry *en, struct span raw,
+    struct record_row *row, struct ca_result *out, struct err *e) MUST_CHECK;
+/* The DERIVED rows of an issued certificate. */
+enum code issue_index(
+    struct ca *ca, const struct record_row *row, struct err *e) MUST_CHECK;
+/* checkpoint.c: this node's own, every CA_CHECKPOINT_EVERY leaves, and what the
+ * leader had logged. */
+enum code checkpoint_take(
+    struct ca *ca, uint64_t index, struct err *e) MUST_CHECK;
+enum code apply_checkpoint(struct ca *ca, const struct ca_checkpoint *c,
     struct ca_result *out, struct err *e) MUST_CHECK;
-enum code issue_index(struct ca *ca, uint64_t index, struct span serial,
-    struct span identity, struct err *e) MUST_CHECK;
 
 /* Set a refusal; always E_OK, so that callers return it. */
-enum code refuse(struct ca_result *out, enum ca_outcome o, const char *fmt,
-    ...) PRINTF_LIKE(3, 4);
+enum code refuse(struct ca_result *out, enum ca_outcome o, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
 
 /* tlog.c on the TREE table */
-enum code tlog_append(struct ca *ca, const uint8_t leaf[SHA256_LEN],
-    struct err *e) MUST_CHECK;
+enum code tlog_append(
+    struct ca *ca, const uint8_t leaf[SHA256_LEN], struct err *e) MUST_CHECK;
 void tlog_leaf(uint8_t out[SHA256_LEN], struct span leaf);
 
 /* ca.c: the small rows as the entry being applied sees them. */
-enum code ca_small(struct ca *ca, const struct ca_view **out, struct err *e)
-    MUST_CHECK;
+enum code ca_small(
+    struct ca *ca, const struct ca_view **out, struct err *e) MUST_CHECK;
 bool cluster_serves(const struct ca_cluster *c); /* not removed */
-bool name_valid(struct span name);		/* a DNS label */
-enum code cluster_check(const struct ca_view *v, const struct ca_cluster *c,
-    struct ca_result *out);
+bool name_valid(struct span name);               /* a DNS label */
+/* A small row changed: the next ca_small loads anew. */
+void small_changed(struct ca *ca);
+/* What an operator, the root or a node wants to store: refused if it cannot
+ * be.  v may be NULL (Genesis). */
+enum code cluster_check(
+    const struct ca_view *v, const struct ca_cluster *c, struct ca_result *out);
+enum code node_check(const struct ca_node *n, struct ca_result *out);
+enum code operator_check(const struct ca_operator *o, struct ca_result *out);
+enum code policy_check(
+    const struct ca_policy *p, size_t admins, struct ca_result *out);
+/* Writes of one kind of row. */
+enum code put_cluster(
+    struct ca *ca, const struct ca_cluster *c, struct err *e) MUST_CHECK;
+enum code put_node(
+    struct ca *ca, const struct ca_node *n, struct err *e) MUST_CHECK;
+enum code put_operator(
+    struct ca *ca, const struct ca_operator *o, struct err *e) MUST_CHECK;
+enum code put_policy(
+    struct ca *ca, const struct ca_policy *p, struct err *e) MUST_CHECK;
+enum code put_issuer(
+    struct ca *ca, const struct ca_issuer *i, struct err *e) MUST_CHECK;
 
 #endif

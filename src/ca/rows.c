@@ -83,8 +83,7 @@ void row_cluster(struct buf *out, const struct ca_cluster *c)
 	buf_add_u8(out, c->removed);
 }
 
-enum code row_cluster_read(
-    struct span val, struct ca_cluster *c, struct err *e)
+enum code row_cluster_read(struct span val, struct ca_cluster *c, struct err *e)
 {
 	struct reader r;
 
@@ -152,8 +151,7 @@ void row_issuer(struct buf *out, const struct ca_issuer *i)
 	buf_add_u8(out, (uint8_t)i->state);
 }
 
-enum code row_issuer_read(
-    struct span val, struct ca_issuer *i, struct err *e)
+enum code row_issuer_read(struct span val, struct ca_issuer *i, struct err *e)
 {
 	struct reader r;
 
@@ -183,8 +181,7 @@ void row_policy(struct buf *out, const struct ca_policy *p)
 	buf_add_u8(out, p->name_constraints);
 }
 
-enum code row_policy_read(
-    struct span val, struct ca_policy *p, struct err *e)
+enum code row_policy_read(struct span val, struct ca_policy *p, struct err *e)
 {
 	struct reader r;
 
@@ -259,6 +256,7 @@ void row_record(struct buf *out, const struct record_row *w)
 	buf_add(out, w->record.effect, SHA256_LEN);
 	put_text(out, w->serial);
 	put_text(out, w->identity);
+	buf_add_u64be(out, w->token_ms);
 	buf_add_u32be(out, (uint32_t)w->record.raw.len);
 	buf_add_span(out, w->record.raw);
 }
@@ -276,6 +274,7 @@ enum code row_record_read(
 	read_bytes(&r, w->record.effect, SHA256_LEN);
 	w->serial = get_text(&r);
 	w->identity = get_text(&r);
+	w->token_ms = read_u64be(&r);
 	w->record.raw = read_span(&r, read_u32be(&r));
 	return row_end(&r, "record", e);
 }

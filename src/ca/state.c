@@ -7,7 +7,7 @@
 static enum ca_table_class class_of(enum ca_table t)
 {
 	switch (t) {
-#define X(sym, n, cls, what)                                                  \
+#define X(sym, n, cls, what)                                                   \
 	case CA_T_##sym: return CA_TABLE_##cls;
 		CA_TABLES(X)
 #undef X
@@ -20,11 +20,11 @@ static enum ca_table_class class_of(enum ca_table t)
 bool state_counts(enum ca_table t, struct span key)
 {
 	return class_of(t) != CA_TABLE_DERIVED &&
-	    !(t == CA_T_META && span_eq_str(key, META_SCALARS));
+	       !(t == CA_T_META && span_eq_str(key, META_SCALARS));
 }
 
-static void row_hash(uint8_t out[SHA256_LEN], enum ca_table t, struct span key,
-    struct span val)
+static void row_hash(
+    uint8_t out[SHA256_LEN], enum ca_table t, struct span key, struct span val)
 {
 	uint8_t head[5] = {(uint8_t)t};
 	struct sha256 h;
@@ -38,8 +38,8 @@ static void row_hash(uint8_t out[SHA256_LEN], enum ca_table t, struct span key,
 }
 
 /* Big-endian numbers modulo 2^256. */
-void digest_add(uint8_t sum[SHA256_LEN], enum ca_table t, struct span key,
-    struct span val)
+void digest_add(
+    uint8_t sum[SHA256_LEN], enum ca_table t, struct span key, struct span val)
 {
 	uint8_t h[SHA256_LEN];
 	unsigned carry = 0;
@@ -52,8 +52,8 @@ void digest_add(uint8_t sum[SHA256_LEN], enum ca_table t, struct span key,
 	}
 }
 
-void digest_sub(uint8_t sum[SHA256_LEN], enum ca_table t, struct span key,
-    struct span val)
+void digest_sub(
+    uint8_t sum[SHA256_LEN], enum ca_table t, struct span key, struct span val)
 {
 	uint8_t h[SHA256_LEN];
 	int borrow = 0;
@@ -186,9 +186,8 @@ enum code state_undo(struct ca *ca, struct err *e)
 		struct undo *u = &ca->undo[i];
 		struct span key = buf_span(&u->key);
 
-		rc = u->had
-		    ? state_put(ca, u->table, key, buf_span(&u->val), e)
-		    : state_del(ca, u->table, key, e);
+		rc = u->had ? state_put(ca, u->table, key, buf_span(&u->val), e)
+			    : state_del(ca, u->table, key, e);
 	}
 	state_keep(ca);
 	sha256_init(&ca->effect); /* a refusal has no effect */

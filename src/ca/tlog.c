@@ -29,8 +29,8 @@ static void node_hash(uint8_t out[SHA256_LEN], const uint8_t left[SHA256_LEN],
 }
 
 #define TREE_KEY_LEN 9
-static struct span tree_key(uint8_t key[TREE_KEY_LEN], unsigned level,
-    uint64_t i)
+static struct span tree_key(
+    uint8_t key[TREE_KEY_LEN], unsigned level, uint64_t i)
 {
 	key[0] = (uint8_t)level;
 	put_u64be(key + 1, i);
@@ -62,8 +62,8 @@ enum code tlog_append(
 	enum code rc;
 
 	memcpy(hash, leaf, SHA256_LEN);
-	rc = state_put(ca, CA_T_TREE, tree_key(key, 0, i),
-	    span_of(hash, SHA256_LEN), e);
+	rc = state_put(
+	    ca, CA_T_TREE, tree_key(key, 0, i), span_of(hash, SHA256_LEN), e);
 	/* Each trailing one bit completes a subtree a level up. */
 	for (unsigned level = 0; rc == E_OK && (i & 1) != 0; level++) {
 		rc = tree_get(ca, level, i - 1, left, e);
@@ -123,8 +123,7 @@ static enum code subtree(const struct ca *ca, uint64_t lo, uint64_t n,
 	return E_OK;
 }
 
-static enum code size_check(
-    const struct ca *ca, uint64_t size, struct err *e)
+static enum code size_check(const struct ca *ca, uint64_t size, struct err *e)
 {
 	if (size > ca->meta.tree_size)
 		return err_set(e, E_NOTFOUND,
@@ -134,8 +133,8 @@ static enum code size_check(
 	return E_OK;
 }
 
-enum code tlog_root(const struct ca *ca, uint64_t size,
-    uint8_t out[SHA256_LEN], struct err *e)
+enum code tlog_root(
+    const struct ca *ca, uint64_t size, uint8_t out[SHA256_LEN], struct err *e)
 {
 	enum code rc = size_check(ca, size, e);
 
@@ -202,8 +201,8 @@ static enum code subproof(const struct ca *ca, uint64_t m, uint64_t lo,
 	return rc == E_OK ? proof_add(ca, lo, k, p, e) : rc;
 }
 
-enum code tlog_consistency(const struct ca *ca, uint64_t first,
-    uint64_t second, struct tlog_proof *out, struct err *e)
+enum code tlog_consistency(const struct ca *ca, uint64_t first, uint64_t second,
+    struct tlog_proof *out, struct err *e)
 {
 	enum code rc = size_check(ca, second, e);
 
@@ -290,5 +289,5 @@ bool tlog_verify_consistency(uint64_t first, uint64_t second,
 		sn >>= 1;
 	}
 	return sn == 0 && memcmp(fr, root1, SHA256_LEN) == 0 &&
-	    memcmp(sr, root2, SHA256_LEN) == 0;
+	       memcmp(sr, root2, SHA256_LEN) == 0;
 }

@@ -14,19 +14,18 @@ struct tlog_proof {
 };
 
 /* Root of the first `size` leaves (at most what is there). */
-enum code tlog_root(const struct ca *ca, uint64_t size,
-    uint8_t out[SHA256_LEN], struct err *e) MUST_CHECK;
+enum code tlog_root(const struct ca *ca, uint64_t size, uint8_t out[SHA256_LEN],
+    struct err *e) MUST_CHECK;
 /* RFC 9162 §2.1.3.1: leaf at `leaf` (0-based) in the tree of `size`. */
 enum code tlog_inclusion(const struct ca *ca, uint64_t leaf, uint64_t size,
     struct tlog_proof *out, struct err *e) MUST_CHECK;
 /* RFC 9162 §2.1.4.1: from the tree of `first` to that of `second`. */
-enum code tlog_consistency(const struct ca *ca, uint64_t first,
-    uint64_t second, struct tlog_proof *out, struct err *e) MUST_CHECK;
+enum code tlog_consistency(const struct ca *ca, uint64_t first, uint64_t second,
+    struct tlog_proof *out, struct err *e) MUST_CHECK;
 
 /* Pure verifiers, §2.1.3.2 and §2.1.4.2. */
 bool tlog_verify_inclusion(const uint8_t leaf_hash[SHA256_LEN], uint64_t leaf,
-    uint64_t size, const struct tlog_proof *p,
-    const uint8_t root[SHA256_LEN]);
+    uint64_t size, const struct tlog_proof *p, const uint8_t root[SHA256_LEN]);
 bool tlog_verify_consistency(uint64_t first, uint64_t second,
     const uint8_t root1[SHA256_LEN], const uint8_t root2[SHA256_LEN],
     const struct tlog_proof *p);

@@ -19,6 +19,13 @@
 #define CA_SIG_MAX 80   /* ECDSA P-256, DER, takes 72 */
 #define CA_LIST_MAX 64  /* keys, audiences, addresses ... of one object */
 #define CA_NONCE_LEN 16
+#define CA_P256_SPKI_LEN 91 /* uncompressed point, named curve */
+/* The longest life of any leaf: a CRL lives for seven days, and a lost node's
+ * last one must outlive its leaves (ARCHITECTURE §4). */
+#define CA_LEAF_LIFE_MAX_S (6 * 86400)
+#define CA_BACKDATE_S 120 /* of notBefore: clocks differ */
+#define CA_ENVELOPE_LIFE_MAX_MS (24 * 3600 * 1000ULL)
+#define CA_TOKEN_LIFE_MAX_MS (7 * 24 * 3600 * 1000ULL)
 #define CA_MESH_KEY_LEN 32 /* X25519 */
 
 /* ---- What a certificate is for ---------------------------------------- */

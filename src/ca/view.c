@@ -90,11 +90,11 @@ struct loader {
 	enum code (*read)(struct span val, void *out, struct err *e);
 };
 
-#define READER(kind, type)                                                    \
-	static enum code read_##kind(                                         \
-	    struct span val, void *out, struct err *e)                        \
-	{                                                                     \
-		return row_##kind##_read(val, (type *)out, e);                \
+#define READER(kind, type)                                                     \
+	static enum code read_##kind(                                          \
+	    struct span val, void *out, struct err *e)                         \
+	{                                                                      \
+		return row_##kind##_read(val, (type *)out, e);                 \
 	}
 READER(cluster, struct ca_cluster)
 READER(node, struct ca_node)
@@ -103,8 +103,8 @@ READER(operator, struct ca_operator)
 READER(token, struct ca_join_token)
 #undef READER
 
-static enum code load_row(struct view_box *b, const struct loader *l,
-    struct span val, struct err *e)
+static enum code load_row(
+    struct view_box *b, const struct loader *l, struct span val, struct err *e)
 {
 	struct span kept;
 	uint8_t *grown;
@@ -170,8 +170,8 @@ static enum code fill(const struct ca *ca, struct view_box *b, struct err *e)
 		sizeof(*v->issuers), read_issuer},
 	    {CA_T_OPERATOR, (void **)&v->operators, &v->operators_n,
 		sizeof(*v->operators), read_operator},
-	    {CA_T_TOKEN, (void **)&v->tokens, &v->tokens_n,
-		sizeof(*v->tokens), read_token},
+	    {CA_T_TOKEN, (void **)&v->tokens, &v->tokens_n, sizeof(*v->tokens),
+		read_token},
 	};
 	enum code rc;
 
@@ -179,14 +179,12 @@ static enum code fill(const struct ca *ca, struct view_box *b, struct err *e)
 	v->genesis_ms = ca->meta.genesis_ms;
 	if ((rc = meta_text(ca, b, META_TRUST_DOMAIN, &v->trust_domain, e)) !=
 		E_OK ||
-	    (rc = meta_text(ca, b, META_ROOT_CERT, &v->root_cert, e)) !=
-		E_OK ||
+	    (rc = meta_text(ca, b, META_ROOT_CERT, &v->root_cert, e)) != E_OK ||
 	    (rc = meta_text(ca, b, META_ROOT_CRL, &v->root_crl, e)) != E_OK ||
-	    (rc = meta_text(ca, b, META_GENESIS, &v->genesis_raw, e)) !=
-		E_OK ||
+	    (rc = meta_text(ca, b, META_GENESIS, &v->genesis_raw, e)) != E_OK ||
 	    (rc = load_policy(ca, v, e)) != E_OK ||
-	    (rc = ca->crypto.root(ca->crypto.ctx, v->root_cert, &v->root,
-		 e)) != E_OK)
+	    (rc = ca->crypto.root(ca->crypto.ctx, v->root_cert, &v->root, e)) !=
+		E_OK)
 		return rc;
 	for (size_t i = 0; i < sizeof(loaders) / sizeof(loaders[0]); i++)
 		if ((rc = load_table(ca, b, &loaders[i], e)) != E_OK)
@@ -194,8 +192,7 @@ static enum code fill(const struct ca *ca, struct view_box *b, struct err *e)
 	return E_OK;
 }
 
-enum code ca_view_load(
-    const struct ca *ca, struct ca_view **out, struct err *e)
+enum code ca_view_load(const struct ca *ca, struct ca_view **out, struct err *e)
 {
 	struct view_box *b;
 	enum code rc;
@@ -252,8 +249,8 @@ const struct ca_operator *ca_view_operator(
 
 bool ca_namespace_allowed(const struct ca_cluster *c, struct span ns)
 {
-	bool system = span_eq_str(ns, "kube-system") ||
-	    span_eq_str(ns, "istio-system");
+	bool system =
+	    span_eq_str(ns, "kube-system") || span_eq_str(ns, "istio-system");
 
 	if (c->namespaces_n == 0)
 		return !system;
