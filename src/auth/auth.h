@@ -9,8 +9,8 @@
 
 /* The token keys of a view, parsed once.  Immutable; references the view. */
 struct auth_keys;
-enum code auth_keys_make(struct ca_view *view, struct auth_keys **out,
-    struct err *e) MUST_CHECK;
+enum code auth_keys_make(
+    struct ca_view *view, struct auth_keys **out, struct err *e) MUST_CHECK;
 struct auth_keys *auth_keys_ref(struct auth_keys *k);
 void auth_keys_unref(struct auth_keys *k); /* NULL is fine */
 
