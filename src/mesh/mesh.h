@@ -104,7 +104,7 @@ struct mesh_peer_status {
 };
 /* False: no such peer. */
 bool mesh_peer_status(
-    const struct mesh *m, uint64_t id, struct mesh_peer_status *out);
+    struct mesh *m, uint64_t id, struct mesh_peer_status *out);
 
 /* Counts since mesh_start (the metrics count for the process). */
 struct mesh_stats {
@@ -114,6 +114,6 @@ struct mesh_stats {
 	uint64_t rejected;        /* malformed, not for us, unknown, forged */
 	uint64_t duplicates;      /* seen in this boot of the sender */
 };
-void mesh_stats(const struct mesh *m, struct mesh_stats *out);
+void mesh_stats(struct mesh *m, struct mesh_stats *out);
 
 #endif
