@@ -20,7 +20,6 @@
 #define STORE_MAP_SIZE_DEFAULT (1ULL << 40)  /* virtual; disk is as used */
 #define STORE_RESERVE_DEFAULT (256ULL << 20) /* bytes */
 #define STORE_ENTRY_SIZE(len) ((len) + 16)   /* as raft's default */
-#define STORE_ENTRY_MAX (16U << 20)          /* bytes of one entry's data */
 
 struct store;
 

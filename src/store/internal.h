@@ -1,0 +1,168 @@
+/* store/internal.h -- what the files of this module share. */
+#ifndef QUORATE_STORE_INTERNAL_H
+#define QUORATE_STORE_INTERNAL_H
+
+#include <lmdb.h>
+#include <pthread.h>
+
+#include "base/sha256.h"
+#include "store/store.h"
+
+/* ---- env.c: one LMDB environment ---- */
+
+enum env_kind { ENV_RAFT = 1, ENV_STATE = 2 }; /* on disk */
+
+struct env {
+	MDB_env *mdb;
+	MDB_dbi rows, meta;
+	unsigned refs; /* under store.lock */
+	char *path;
+};
+
+/* Open, or make, DIR/name.  flags come on top of MDB_NOTLS. */
+enum code env_open(struct env **out, const struct store *s, const char *name,
+    enum env_kind kind, unsigned flags, struct err *e) MUST_CHECK;
+void env_close(struct env *v); /* NULL is fine */
+/* Whoever lets go last closes it. */
+struct env *env_ref(struct store *s, struct env *v);
+void env_unref(struct store *s, struct env *v); /* NULL is fine */
+/* The code and the text for LMDB's rc. */
+enum code env_fail(
+    const struct env *v, int rc, const char *what, struct err *e);
+enum code env_begin(const struct env *v, unsigned flags, MDB_txn **out,
+    struct err *e) MUST_CHECK;
+/* Commits and forgets *txn, whatever comes of it. */
+enum code env_commit(
+    const struct env *v, MDB_txn **txn, struct err *e) MUST_CHECK;
+enum code env_sync_dir(const char *path, struct err *e) MUST_CHECK;
+
+/* ---- meta.c: named rows, each with a CRC ---- */
+
+#define META_FORMAT "format"
+#define META_IDENTITY "identity"
+#define META_HARD "hard"
+#define META_BOUNDARY "boundary"
+#define META_INSTALL "install"
+#define META_APPLIED "applied"
+
+/* *out borrows from the transaction.  E_NOTFOUND without a text. */
+enum code meta_get(const struct env *v, MDB_txn *txn, const char *name,
+    struct span *out, struct err *e) MUST_CHECK;
+enum code meta_put(const struct env *v, MDB_txn *txn, const char *name,
+    struct span payload, struct err *e) MUST_CHECK;
+enum code meta_del(const struct env *v, MDB_txn *txn, const char *name,
+    struct err *e) MUST_CHECK;
+
+struct applied { /* where the state machine is */
+	uint64_t index, term;
+	struct raft_conf_state conf;
+};
+enum code applied_put(const struct env *v, MDB_txn *txn, const char *name,
+    const struct applied *a, struct err *e) MUST_CHECK;
+/* Zero if there is no such row. */
+enum code applied_get(const struct env *v, MDB_txn *txn, const char *name,
+    struct applied *out, struct err *e) MUST_CHECK;
+enum code identity_put(const struct env *v, MDB_txn *txn,
+    const struct store_identity *id, struct err *e) MUST_CHECK;
+enum code identity_get(const struct env *v, MDB_txn *txn,
+    struct store_identity *out, struct err *e) MUST_CHECK;
+
+/* ---- store.c ---- */
+
+struct log_point { /* an entry, without its data */
+	uint64_t index, term;
+	uint8_t chain[SHA256_LEN];
+};
+
+struct install {
+	struct env *env;
+	MDB_txn *txn;
+	size_t dirty; /* bytes put since the last commit */
+};
+
+struct store {
+	char *dir;
+	uint64_t map_size, reserve;
+	unsigned raft_flags;
+	int lock_fd; /* DIR/store.lock */
+
+	pthread_mutex_t lock; /* of `state` as readers see it, and env.refs */
+	struct env *raft, *state;
+
+	bool bound;
+	struct store_identity identity;
+
+	struct raft_hard_state hard;
+	struct log_point boundary, last;
+	MDB_txn *log_read; /* reset between uses */
+	struct err fault;
+
+	MDB_txn *txn; /* the open one of state/, or NULL */
+	bool dirty;   /* something was put into it */
+	struct applied applied, durable;
+	struct buf scratch;
+
+	struct install *install;
+};
+
+char *store_path(const struct store *s, const char *name); /* to free() */
+
+/* ---- log.c ---- */
+
+#define LOG_HEAD (4 + 8 + 1 + SHA256_LEN) /* CRC, term, type, chain */
+
+struct log_row {
+	uint64_t term;
+	enum raft_entry_type type;
+	const uint8_t *chain;
+	struct span data;
+};
+/* Check the CRC of a row and take it apart; E_CORRUPT. */
+enum code log_row_parse(const struct store *s, uint64_t index, struct span v,
+    struct log_row *out, struct err *e) MUST_CHECK;
+/* And that it follows on prev, which becomes it. */
+enum code log_row_follow(const struct store *s, const struct log_row *row,
+    struct log_point *prev, struct err *e) MUST_CHECK;
+enum code log_point_at(const struct store *s, MDB_txn *txn, uint64_t index,
+    struct log_point *out, struct err *e) MUST_CHECK;
+/* At start: hard state and boundary, and every row checked. */
+enum code log_load(struct store *s, struct err *e) MUST_CHECK;
+/* Empty the log; it goes on behind meta.  Notes that an installation waits. */
+enum code log_restart(struct store *s, const struct raft_snapshot *meta,
+    const struct raft_hard_state *hs, struct err *e) MUST_CHECK;
+
+/* ---- state.c ---- */
+
+enum code state_load(struct store *s, struct err *e) MUST_CHECK;
+void state_drop(struct store *s); /* the open transaction */
+/* The rows of any transaction. */
+enum code rows_get(const struct env *v, MDB_txn *txn, enum ca_table t,
+    struct span key, struct span *val, struct err *e) MUST_CHECK;
+/* Through scratch: key and val may borrow from the transaction. */
+enum code rows_put(const struct env *v, MDB_txn *txn, struct buf *scratch,
+    enum ca_table t, struct span key, struct span val,
+    struct err *e) MUST_CHECK;
+enum code rows_del(const struct env *v, MDB_txn *txn, enum ca_table t,
+    struct span key, struct err *e) MUST_CHECK;
+enum code rows_seek(const struct env *v, MDB_txn *txn, enum ca_table t,
+    struct span from, bool after, struct span *key, struct span *val,
+    struct err *e) MUST_CHECK;
+
+/* ---- snapshot.c ---- */
+
+struct table_class {
+	enum ca_table table;
+	enum ca_table_class cls;
+};
+extern const struct table_class store_tables[];
+extern const size_t store_tables_n;
+
+/* ---- install.c ---- */
+
+/* At start, with raft/ open and state/ not: finish what a crash interrupted,
+ * and remove what it left over. */
+enum code install_recover(struct store *s, struct err *e) MUST_CHECK;
+/* At start, with state/ open: it is the one that was being installed. */
+enum code install_settle(struct store *s, struct err *e) MUST_CHECK;
+
+#endif
