@@ -390,8 +390,7 @@ enum code log_restart(struct store *s, const struct raft_snapshot *meta,
 	if (rc != E_OK)
 		return rc;
 	chain_begin(meta, &begin);
-	if (hard.commit < meta->index)
-		hard.commit = meta->index;
+	hard.commit = meta->index; /* where the log ends, for now */
 	if (hard.term < meta->term) {
 		hard.term = meta->term;
 		hard.vote = 0;

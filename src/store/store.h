@@ -173,11 +173,12 @@ enum code store_install_db(
 /* Drop SMALL rows: a stream goes on from a later snapshot. */
 enum code store_install_clear_small(struct store *s, struct err *e) MUST_CHECK;
 /* Make it the state: its applied index and configuration become those of meta,
- * the log begins after it, the hard state becomes hs (NULL: as it was) with a
- * commit index of at least meta's.  Crash-safe at each step.  What was open on
- * store_state_db is dropped: open a new struct ca on it.  Readers keep the
- * state they began with.  E_CONFLICT: meta is not ahead of store_applied, and
- * then nothing is changed; after any other error the process must end. */
+ * the log is empty and begins after it, the hard state becomes hs (NULL: as it
+ * was) with meta's index as commit: append hs again with the entries that came
+ * along.  Crash-safe at each step.  What was open on store_state_db is dropped:
+ * open a new struct ca on it.  Readers keep the state they began with.
+ * E_CONFLICT: meta is not ahead of store_applied, and then nothing is changed;
+ * after any other error the process must end. */
 enum code store_install_finish(struct store *s,
     const struct raft_snapshot *meta, const struct raft_hard_state *hs,
     struct err *e) MUST_CHECK;

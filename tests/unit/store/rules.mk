@@ -1,0 +1,3 @@
+# test_snapshot counts the calls that change the disk, and crashes at one.
+LDFLAGS_test_snapshot := -Wl,--wrap=mdb_txn_commit,--wrap=mdb_env_sync \
+	-Wl,--wrap=rename,--wrap=remove,--wrap=fsync
