@@ -1,0 +1,573 @@
+/* test_power.c -- what is acknowledged survives: a process killed at any
+ * moment, and a power cut at any write.
+ *
+ * kill -9 leaves the page cache alone, so it shows only that transactions are
+ * whole.  For power, this program puts itself between LMDB and the kernel: it
+ * defines pwrite, writev, fdatasync, fsync and ftruncate (LMDB 0.9.24 writes
+ * pages with pwrite or lseek and writev, syncs with fdatasync, then writes its
+ * meta page through a descriptor opened with O_DSYNC), remembers what is
+ * durable, and at a cut puts the file back to that, with some of the unsynced
+ * sectors thrown in: a disk writes them in any order.
+ *
+ * The same run with MDB_NOSYNC must lose data, else the layer would prove
+ * nothing. */
+#include <errno.h>
+#include <fcntl.h>
+#include <lmdb.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "help.h"
+
+static uint64_t rng;
+
+static uint64_t draw(uint64_t below)
+{
+	rng ^= rng << 13;
+	rng ^= rng >> 7;
+	rng ^= rng << 17;
+	return (rng >> 11) % below;
+}
+
+/* ---- The file layer -------------------------------------------------------
+ */
+
+#define SECTOR 512
+#define WRITES_MAX 4096
+
+struct file {
+	dev_t dev;
+	ino_t ino;
+	int fd; /* of our own */
+	uint8_t *durable;
+	size_t len, cap;
+	struct {
+		off_t at;
+		size_t len;
+	} unsynced[WRITES_MAX];
+	size_t unsynced_n;
+};
+
+static struct file files[2]; /* raft/, state/ */
+static size_t files_n;
+static long cut_in; /* events until the power goes; 0: never */
+
+/* The bytes of [at, at + len) as they are in the page cache become durable. */
+static void settle(struct file *f, off_t at, size_t len)
+{
+	size_t end = (size_t)at + len;
+
+	if (end > f->cap) {
+		f->cap = end * 2;
+		f->durable = realloc(f->durable, f->cap);
+		if (f->durable == NULL)
+			abort();
+	}
+	if (end > f->len) {
+		memset(f->durable + f->len, 0, end - f->len);
+		f->len = end;
+	}
+	if (pread(f->fd, f->durable + at, len, at) < 0)
+		abort();
+}
+
+static void settle_all(struct file *f)
+{
+	for (size_t i = 0; i < f->unsynced_n; i++)
+		settle(f, f->unsynced[i].at, f->unsynced[i].len);
+	f->unsynced_n = 0;
+}
+
+static void watch(const char *name)
+{
+	struct file *f = &files[files_n++];
+	struct stat st;
+
+	*f = (struct file){.fd = open(test_path(name), O_RDWR | O_CLOEXEC)};
+	if (f->fd < 0 || fstat(f->fd, &st) != 0)
+		abort();
+	f->dev = st.st_dev;
+	f->ino = st.st_ino;
+	settle(f, 0, (size_t)st.st_size);
+}
+
+static struct file *watched(int fd)
+{
+	struct stat st;
+
+	if (files_n == 0 || fstat(fd, &st) != 0)
+		return NULL;
+	for (size_t i = 0; i < files_n; i++) {
+		if (files[i].dev == st.st_dev && files[i].ino == st.st_ino)
+			return &files[i];
+	}
+	return NULL;
+}
+
+/* Each sector of what was not synced survives with a chance of n in 4. */
+static void cut_file(struct file *f, uint64_t n)
+{
+	for (size_t i = 0; i < f->unsynced_n; i++) {
+		off_t at = f->unsynced[i].at & ~(off_t)(SECTOR - 1);
+		off_t end = f->unsynced[i].at + (off_t)f->unsynced[i].len;
+
+		for (; at < end; at += SECTOR) {
+			if (draw(4) < n)
+				settle(f, at, SECTOR);
+		}
+	}
+	if (syscall(SYS_ftruncate, f->fd, f->len) != 0 ||
+	    syscall(SYS_pwrite64, f->fd, f->durable, f->len, 0) != (long)f->len)
+		abort();
+}
+
+static void event(void)
+{
+	if (cut_in == 0 || --cut_in != 0)
+		return;
+	uint64_t n = draw(5);
+
+	for (size_t i = 0; i < files_n; i++)
+		cut_file(&files[i], n);
+	_exit(77);
+}
+
+static void wrote(struct file *f, int fd, off_t at, size_t len)
+{
+	if ((fcntl(fd, F_GETFL) & O_DSYNC) != 0) {
+		settle(f, at, len);
+	} else {
+		if (f->unsynced_n == WRITES_MAX)
+			abort();
+		f->unsynced[f->unsynced_n].at = at;
+		f->unsynced[f->unsynced_n++].len = len;
+	}
+	event();
+}
+
+ssize_t pwrite(int fd, const void *p, size_t len, off_t at)
+{
+	struct file *f = watched(fd);
+	ssize_t n;
+
+	if (f != NULL)
+		event();
+	n = syscall(SYS_pwrite64, fd, p, len, at);
+	if (f != NULL && n > 0)
+		wrote(f, fd, at, (size_t)n);
+	return n;
+}
+
+ssize_t writev(int fd, const struct iovec *iov, int iov_n)
+{
+	struct file *f = watched(fd);
+	off_t at = f != NULL ? lseek(fd, 0, SEEK_CUR) : 0;
+	ssize_t n;
+
+	if (f != NULL)
+		event();
+	n = syscall(SYS_writev, fd, iov, iov_n);
+	if (f != NULL && n > 0)
+		wrote(f, fd, at, (size_t)n);
+	return n;
+}
+
+static int sync_with(long call, int fd)
+{
+	struct file *f = watched(fd);
+	int rc;
+
+	if (f != NULL)
+		event();
+	rc = (int)syscall(call, fd);
+	if (f != NULL && rc == 0) {
+		settle_all(f);
+		event();
+	}
+	return rc;
+}
+
+int fdatasync(int fd)
+{
+	return sync_with(SYS_fdatasync, fd);
+}
+
+int fsync(int fd)
+{
+	return sync_with(SYS_fsync, fd);
+}
+
+int ftruncate(int fd, off_t len)
+{
+	struct file *f = watched(fd);
+	int rc = (int)syscall(SYS_ftruncate, fd, len);
+
+	if (f != NULL && rc == 0 && (size_t)len < f->len)
+		f->len = (size_t)len;
+	return rc;
+}
+
+/* ---- The load -------------------------------------------------------------
+ */
+
+#define WINDOW 4096 /* terms remembered, by index */
+#define LOG_MAX 300 /* entries; beyond it the load applies and cuts */
+
+/* What must be on disk.  Memory shared with the child: it writes what it is
+ * about to do into the other slot, does it, and then names that one. */
+struct slot {
+	uint64_t first, last, applied, term, vote;
+	uint64_t terms[WINDOW];
+};
+struct shared {
+	struct slot slots[2];
+	atomic_int acked;  /* the slot that is acknowledged */
+	atomic_int ops;    /* operations acknowledged since the start */
+	struct slot found; /* by the check */
+	char why[700];
+};
+static struct shared *shared;
+
+static struct raft_entry load_entry(uint64_t index, uint64_t term)
+{
+	static uint8_t data[64][2600];
+	uint8_t *p = data[index % 64];
+	size_t len = (index * 7919 + term * 104729) % sizeof(data[0]);
+
+	for (size_t i = 0; i < len; i++)
+		p[i] = (uint8_t)(index * 31 + term * 17 + i * (i >> 3));
+	return (struct raft_entry){
+	    .term = term, .index = index, .data = {.p = p, .len = len}};
+}
+
+static enum code load_append(
+    struct store *s, struct slot *next, uint64_t from, size_t n, struct err *e)
+{
+	struct raft_entry entries[16];
+	struct raft_hard_state hs = {
+	    .term = next->term, .vote = next->vote, .commit = next->applied};
+
+	for (size_t i = 0; i < n; i++) {
+		entries[i] = load_entry(from + i, next->term);
+		next->terms[(from + i) % WINDOW] = next->term;
+	}
+	if (n > 0)
+		next->last = from + n - 1;
+	return store_append(s, &hs, entries, n, e);
+}
+
+static enum code load_apply(struct store *s, struct slot *next, struct err *e)
+{
+	uint64_t to = next->applied + 1 + draw(20);
+	struct ca_db db;
+	enum code rc = E_OK;
+
+	store_state_db(s, &db);
+	while (next->applied < to && next->applied < next->last && rc == E_OK) {
+		next->applied++;
+		rc = test_put_rows(db, next->applied, e);
+		if (rc == E_OK)
+			rc = store_state_set_applied(s, next->applied,
+			    next->terms[next->applied % WINDOW], NULL, e);
+	}
+	return rc == E_OK ? store_state_commit(s, e) : rc;
+}
+
+static enum code one_operation(
+    struct store *s, struct slot *next, struct err *e)
+{
+	uint64_t what = draw(100), from;
+
+	if (next->last + 1 - next->first > LOG_MAX)
+		what = draw(2) == 0 ? 75 : 95;
+	if (what < 65)
+		return load_append(s, next, next->last + 1, 1 + draw(16), e);
+	if (what < 72) { /* a new leader replaces a suffix */
+		next->term++;
+		next->vote = draw(5);
+		from = next->last > next->applied + 6 ? next->last - 5
+						      : next->applied + 1;
+		return load_append(s, next, from, 1 + draw(4), e);
+	}
+	if (what < 88)
+		return load_apply(s, next, e);
+	if (what < 94) {
+		next->term++;
+		next->vote = draw(5);
+		return load_append(s, next, 0, 0, e);
+	}
+	if (next->applied > next->first + 10)
+		next->first = next->applied - draw(10);
+	return store_compact(s, next->first - 1, e);
+}
+
+static struct slot *intend(void)
+{
+	int acked = atomic_load(&shared->acked);
+
+	shared->slots[!acked] = shared->slots[acked];
+	return &shared->slots[!acked];
+}
+
+static void load(unsigned raft_flags, long cut, long operations)
+{
+	struct store_config c = test_config();
+	struct store *s;
+	struct err e = {0};
+
+	c.raft_flags = raft_flags;
+	if (cut != 0) {
+		watch("raft/data.mdb");
+		watch("state/data.mdb");
+	}
+	cut_in = cut;
+	if (store_open(&s, &c, &e) != E_OK) {
+		fprintf(stderr, "load: %s\n", e.text);
+		_exit(1);
+	}
+	for (long i = 0; i < operations; i++) {
+		if (one_operation(s, intend(), &e) != E_OK) {
+			fprintf(stderr, "load: %s\n", e.text);
+			_exit(2);
+		}
+		atomic_store(&shared->acked, !atomic_load(&shared->acked));
+		atomic_fetch_add(&shared->ops, 1);
+	}
+	_exit(0);
+}
+
+/* ---- The check, in a child: a damaged database may kill it ----------------
+ */
+
+static bool same_log(
+    const struct slot *want, struct store *s, const struct raft_hard_state *hs)
+{
+	return want->first == store_first_index(s) &&
+	       want->last == store_last_index(s) &&
+	       want->applied == store_applied(s) && want->term == hs->term &&
+	       want->vote == hs->vote;
+}
+
+static bool same_entries(const struct slot *want, struct store *s)
+{
+	struct raft_storage st;
+	struct raft_entry *out;
+	uint64_t i = want->first;
+	size_t n, k;
+	bool same = true;
+
+	store_raft_storage(s, &st);
+	while (same && i <= want->last) {
+		if (st.entries(st.ctx, i, want->last + 1, 65536, &out, &n) !=
+		    RAFT_OK)
+			return false;
+		for (k = 0; k < n && same; k++, i++) {
+			struct raft_entry e =
+			    load_entry(i, want->terms[i % WINDOW]);
+
+			same =
+			    out[k].term == e.term &&
+			    out[k].data.len == e.data.len &&
+			    (e.data.len == 0 || memcmp(out[k].data.p, e.data.p,
+						    e.data.len) == 0);
+		}
+		free(out);
+	}
+	return same;
+}
+
+static void check(void)
+{
+	struct raft_hard_state hs;
+	struct raft_conf_state cs;
+	struct raft_storage st;
+	struct store *s;
+	struct err e = {0};
+	struct ca_db db;
+
+	if (test_try_open(&s, &e) != E_OK) {
+		snprintf(shared->why, sizeof(shared->why), "%s", e.text);
+		_exit(1);
+	}
+	store_raft_storage(s, &st);
+	if (st.initial_state(st.ctx, &hs, &cs) != RAFT_OK)
+		_exit(1);
+	for (int i = 0; i < 2; i++) {
+		const struct slot *want = &shared->slots[i];
+
+		if (!same_log(want, s, &hs) || !same_entries(want, s))
+			continue;
+		store_state_db(s, &db);
+		if (test_check_rows(db, want->applied, &e) != E_OK)
+			break;
+		shared->found = *want;
+		store_close(s);
+		_exit(0);
+	}
+	snprintf(shared->why, sizeof(shared->why),
+	    "the log is %d..%d, applied %d, term %d; acknowledged: %d..%d, "
+	    "%d, %d. %s",
+	    (int)store_first_index(s), (int)store_last_index(s),
+	    (int)store_applied(s), (int)hs.term,
+	    (int)shared->slots[shared->acked].first,
+	    (int)shared->slots[shared->acked].last,
+	    (int)shared->slots[shared->acked].applied,
+	    (int)shared->slots[shared->acked].term, e.text);
+	_exit(1);
+}
+
+/* True if everything acknowledged is there. */
+static bool survived(void)
+{
+	int status;
+	pid_t child;
+
+	shared->why[0] = '\0';
+	child = fork();
+	if (child == 0)
+		check();
+	assert_int_equal(waitpid(child, &status, 0), child);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		return false;
+	shared->slots[0] = shared->slots[1] = shared->found;
+	return true;
+}
+
+static void begin_anew(void)
+{
+	struct store *s;
+
+	test_remove_tree(test_path("raft"));
+	test_remove_tree(test_path("state"));
+	s = test_open();
+	store_close(s);
+	memset(shared, 0, sizeof(*shared));
+	shared->slots[0].first = shared->slots[1].first = 1;
+	shared->slots[0].term = shared->slots[1].term = 1;
+	rng = 88172645463325252ULL;
+	for (int i = 0; i < 2; i++) { /* term 1 is in the hard state */
+		struct err e = {0};
+		struct raft_hard_state hs = {.term = 1};
+
+		s = test_open();
+		assert_int_equal(store_append(s, &hs, NULL, 0, &e), E_OK);
+		store_close(s);
+	}
+}
+
+/* Cuts in which something was lost. */
+static int cut_the_power(unsigned raft_flags, int cuts, int *acked)
+{
+	int lost = 0, status;
+
+	begin_anew();
+	*acked = 0;
+	for (int i = 0; i < cuts; i++) {
+		long cut = 1 + (long)draw(300);
+		pid_t child;
+
+		atomic_store(&shared->ops, 0);
+		child = fork();
+		if (child == 0) {
+			rng += (uint64_t)i * 7919;
+			load(raft_flags, cut, 1000000);
+		}
+		assert_int_equal(waitpid(child, &status, 0), child);
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != 77)
+			fail_msg("cut %d: the load ended with %d", i, status);
+		*acked += atomic_load(&shared->ops);
+		if (survived())
+			continue;
+		lost++;
+		if (raft_flags == 0)
+			fail_msg(
+			    "cut %d after %ld events: %s", i, cut, shared->why);
+		begin_anew();
+		rng += (uint64_t)i * 104729 + 1;
+	}
+	return lost;
+}
+
+static void a_power_cut_loses_nothing_acknowledged(void **state)
+{
+	int acked, lost = cut_the_power(0, 200, &acked);
+
+	(void)state;
+	print_message("synced: 200 power cuts, %d operations acknowledged, %d "
+		      "cuts lost one\n",
+	    acked, lost);
+	assert_int_equal(lost, 0);
+	assert_true(acked > 1000);
+}
+
+static void without_sync_a_power_cut_loses_data(void **state)
+{
+	int acked, lost = cut_the_power(MDB_NOSYNC, 40, &acked);
+
+	(void)state;
+	print_message("MDB_NOSYNC: 40 power cuts, %d operations acknowledged, "
+		      "%d cuts lost some: as it must be\n",
+	    acked, lost);
+	assert_true(lost >= 20);
+}
+
+static void kill_9_loses_nothing_acknowledged(void **state)
+{
+	int acked = 0, status;
+
+	(void)state;
+	begin_anew();
+	for (int i = 0; i < 200; i++) {
+		useconds_t after = (useconds_t)draw(8000);
+		pid_t child;
+
+		atomic_store(&shared->ops, 0);
+		child = fork();
+		if (child == 0) {
+			rng += (uint64_t)i * 7919;
+			load(0, 0, 1000000);
+		}
+		while (atomic_load(&shared->ops) == 0 &&
+		       waitpid(child, &status, WNOHANG) == 0)
+			usleep(100);
+		usleep(after);
+		assert_int_equal(kill(child, SIGKILL), 0);
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_true(WIFSIGNALED(status));
+		acked += atomic_load(&shared->ops);
+		if (!survived())
+			fail_msg("kill %d: %s", i, shared->why);
+	}
+	print_message("kill -9: 200 kills, %d operations acknowledged, none "
+		      "lost\n",
+	    acked);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, test_setup, test_teardown)
+	const struct CMUnitTest tests[] = {
+	    T(a_power_cut_loses_nothing_acknowledged),
+	    T(without_sync_a_power_cut_loses_data),
+	    T(kill_9_loses_nothing_acknowledged),
+	};
+
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
