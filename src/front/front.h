@@ -24,10 +24,10 @@ struct front_issue {
 };
 
 struct front_issued {
-	enum code code; /* E_OK: the record is committed and applied.
-			   E_UNAVAILABLE: not within 2 s; may still commit */
-	const char *why; /* empty when E_OK */
-	struct span cert;	 /* DER */
+	enum code code;          /* E_OK: the record is committed and applied.
+				    E_UNAVAILABLE: not within 2 s; may still commit */
+	const char *why;         /* empty when E_OK */
+	struct span cert;        /* DER */
 	struct span issuer_cert; /* DER */
 	struct span root_bundle; /* PEM, one or more roots */
 };
@@ -49,7 +49,7 @@ struct front_member {
 	char state[16]; /* voter, learner, leaving, joining, removed */
 	bool self, leader, reachable;
 	uint64_t match, applied, tree_size; /* as last heard */
-	int64_t clock_offset_ms;	    /* peer minus self */
+	int64_t clock_offset_ms;            /* peer minus self */
 	uint64_t heard_ms_ago;
 	bool issuing; /* its issuer signs */
 };
@@ -92,8 +92,8 @@ struct front_ops {
 	/* E_OK, or the reason this node is not ready, one per line. */
 	enum code (*ready)(void *ctx, struct buf *why);
 	/* Ed25519 signature of a tree head by this node's log key; 64 bytes. */
-	enum code (*sign_head)(void *ctx, struct span head, uint8_t sig[64],
-	    struct err *e);
+	enum code (*sign_head)(
+	    void *ctx, struct span head, uint8_t sig[64], struct err *e);
 };
 
 struct front_config {

@@ -1,0 +1,153 @@
+/* view.c -- GET /v1/view: the small state, by the names of ca/types.h. */
+#include "front/http.h"
+
+static json_t *key_json(const struct ca_token_key *k)
+{
+	json_t *o = json_object();
+
+	json_set(o, "kid", json_span(k->kid));
+	json_set(o, "alg", json_span(k->alg));
+	json_set(o, "spki", json_base64(k->spki));
+	return o;
+}
+
+static json_t *cluster_json(const struct ca_cluster *c)
+{
+	json_t *o = json_object(), *keys = json_array();
+
+	for (size_t i = 0; i < c->keys_n; i++)
+		json_array_append_new(keys, key_json(&c->keys[i]));
+	json_set(o, "name", json_span(c->name));
+	json_set(o, "keys", keys);
+	json_set(o, "issuer", json_span(c->issuer));
+	json_set(o, "audiences", json_spans(c->audiences, c->audiences_n));
+	json_set(o, "aliases", json_spans(c->aliases, c->aliases_n));
+	json_set(o, "api_address", json_span(c->api_address));
+	json_set(o, "namespaces", json_spans(c->namespaces, c->namespaces_n));
+	json_set(o, "removed", json_boolean(c->removed));
+	return o;
+}
+
+static json_t *node_json(const struct ca_node *n)
+{
+	json_t *o = json_object();
+
+	json_set(o, "id", json_u64(n->id));
+	json_set(o, "cluster", json_span(n->cluster));
+	json_set(o, "mesh_key", json_hex(n->mesh_key, sizeof(n->mesh_key)));
+	json_set(o, "mesh_address", json_span(n->mesh_address));
+	json_set(o, "api_addresses",
+	    json_spans(n->api_addresses, n->api_addresses_n));
+	json_set(o, "api_spki", json_base64(n->api_spki));
+	json_set(o, "log_key", json_hex(n->log_key, sizeof(n->log_key)));
+	json_set(o, "has_issuer", json_boolean(n->has_issuer));
+	json_set(o, "issuer",
+	    n->has_issuer ? json_hex(n->issuer, sizeof(n->issuer))
+			  : json_null());
+	json_set(o, "removed", json_boolean(n->removed));
+	return o;
+}
+
+static const char *issuer_state(enum ca_issuer_state s)
+{
+	switch (s) {
+	case CA_ISSUER_ACTIVE: return "active";
+	case CA_ISSUER_RETIRED: return "retired";
+	case CA_ISSUER_REVOKED: return "revoked";
+	}
+	return "unknown";
+}
+
+static json_t *issuer_json(const struct ca_issuer *i)
+{
+	json_t *o = json_object();
+
+	json_set(o, "key_id", json_hex(i->key_id, sizeof(i->key_id)));
+	json_set(o, "node", json_u64(i->node));
+	json_set(o, "name", json_span(i->name));
+	json_set(o, "cert", json_base64(i->cert));
+	json_set(o, "spki", json_base64(i->spki));
+	json_set(o, "not_before", json_time_s(i->not_before_s));
+	json_set(o, "not_after", json_time_s(i->not_after_s));
+	json_set(o, "added", json_time_ms(i->added_ms));
+	json_set(o, "state", json_string(issuer_state(i->state)));
+	return o;
+}
+
+static json_t *operator_json(const struct ca_operator *p)
+{
+	static const struct {
+		uint32_t bit;
+		const char *name;
+	} roles[] = {{CA_ROLE_ADMIN, "admin"}, {CA_ROLE_REVOKER, "revoker"},
+	    {CA_ROLE_AUDITOR, "auditor"}};
+	json_t *o = json_object(), *names = json_array();
+
+	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
+		if ((p->roles & roles[i].bit) != 0)
+			json_array_append_new(
+			    names, json_string(roles[i].name));
+	json_set(o, "name", json_span(p->name));
+	json_set(o, "spki", json_base64(p->spki));
+	json_set(o, "roles", names);
+	json_set(o, "removed", json_boolean(p->removed));
+	return o;
+}
+
+static json_t *policy_json(const struct ca_policy *p)
+{
+	json_t *o = json_object();
+
+	json_set(o, "version", json_u64(p->version));
+	json_set(o, "ttl_default_s", json_u64(p->ttl_default_s));
+	json_set(o, "ttl_max_s", json_u64(p->ttl_max_s));
+	json_set(o, "renew_max_s", json_u64(p->renew_max_s));
+	json_set(o, "issuer_settle_ms", json_u64(p->issuer_settle_ms));
+	json_set(o, "quota_identity_per_h", json_u64(p->quota_identity_per_h));
+	json_set(o, "quota_cluster_per_h", json_u64(p->quota_cluster_per_h));
+	json_set(o, "admin_signatures", json_u64(p->admin_signatures));
+	json_set(o, "name_constraints", json_boolean(p->name_constraints));
+	return o;
+}
+
+#define LIST(o, v, name, one)                                                  \
+	do {                                                                   \
+		json_t *list_ = json_array();                                  \
+		for (size_t i_ = 0; i_ < (v)->name##_n; i_++)                  \
+			json_array_append_new(list_, one(&(v)->name[i_]));     \
+		json_set(o, #name, list_);                                     \
+	} while (0)
+
+static json_t *view_json(const struct ca_view *v)
+{
+	json_t *o = json_object();
+
+	json_set(o, "trust_domain", json_span(v->trust_domain));
+	json_set(o, "applied", json_u64(v->applied));
+	json_set(o, "root", json_base64(v->root_cert));
+	json_set(o, "root_crl", json_base64(v->root_crl));
+	json_set(o, "genesis", json_base64(v->genesis_raw));
+	json_set(o, "genesis_time", json_time_ms(v->genesis_ms));
+	json_set(o, "policy", policy_json(&v->policy));
+	LIST(o, v, clusters, cluster_json);
+	LIST(o, v, nodes, node_json);
+	LIST(o, v, issuers, issuer_json);
+	LIST(o, v, operators, operator_json);
+	return o;
+}
+
+enum code view_get(struct exchange *x, struct err *e)
+{
+	struct ca_view *v = NULL;
+	struct read r;
+	enum code rc = read_open(&r, x, e);
+
+	if (rc != E_OK)
+		return rc;
+	rc = ca_view_load(r.ca, &v, e);
+	read_close(&r);
+	if (rc == E_OK)
+		rc = json_finish(x, view_json(v), e);
+	ca_view_unref(v);
+	return rc;
+}
