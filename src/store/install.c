@@ -84,7 +84,7 @@ static enum code folder_rename(
 /* Step 3, from wherever it stands. */
 static enum code swap_folders(const struct store *s, struct err *e)
 {
-	bool fresh, live;
+	bool fresh = false, live = false;
 	enum code rc;
 
 	if ((rc = folder_exists(s, FRESH, &fresh, e)) != E_OK || !fresh)

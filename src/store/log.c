@@ -43,10 +43,11 @@ static void chain_add(struct log_point *p, uint64_t term, uint64_t index,
 static enum code damaged(
     const struct store *s, uint64_t index, const char *what, struct err *e)
 {
-	return err_set(e, E_CORRUPT,
+	err_set(e, E_CORRUPT,
 	    "%s: entry %llu of the raft log %s: this disk changed what was "
 	    "written; remove this node and join a new one",
 	    s->raft->path, (unsigned long long)index, what);
+	return E_CORRUPT;
 }
 
 enum code log_row_parse(const struct store *s, uint64_t index, struct span v,
@@ -119,7 +120,7 @@ static enum code hard_put(const struct store *s, MDB_txn *txn,
 
 static enum code hard_get(struct store *s, MDB_txn *txn, struct err *e)
 {
-	struct span row;
+	struct span row = SPAN_EMPTY;
 	enum code rc = meta_get(s->raft, txn, META_HARD, &row, e);
 
 	if (rc != E_OK)
@@ -148,7 +149,7 @@ static enum code boundary_put(const struct store *s, MDB_txn *txn,
 
 static enum code boundary_get(struct store *s, MDB_txn *txn, struct err *e)
 {
-	struct span row;
+	struct span row = SPAN_EMPTY;
 	enum code rc = meta_get(s->raft, txn, META_BOUNDARY, &row, e);
 
 	if (rc != E_OK)
@@ -337,7 +338,7 @@ enum code store_append(struct store *s, const struct raft_hard_state *hs,
 
 enum code store_compact(struct store *s, uint64_t upto, struct err *e)
 {
-	struct log_point cut;
+	struct log_point cut = {0};
 	MDB_txn *txn;
 	enum code rc;
 

@@ -109,9 +109,11 @@ enum code store_snapshot_open(struct store *s, uint64_t min_index,
 	enum code rc;
 
 	*out = NULL;
+	if ((rc = store_state_commit(s, e)) != E_OK)
+		return rc;
 	if (s->durable.index == 0 || s->durable.index < min_index)
 		return err_set(e, E_UNAVAILABLE,
-		    "entry %llu is durably applied, a snapshot of %llu or "
+		    "entry %llu is applied, a snapshot of %llu or "
 		    "later was asked for",
 		    (unsigned long long)s->durable.index,
 		    (unsigned long long)min_index);

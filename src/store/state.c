@@ -15,6 +15,7 @@ struct row_key {
 static enum code key_make(const struct env *v, struct row_key *k,
     enum ca_table t, struct span key, struct err *e)
 {
+	k->val = (MDB_val){.mv_size = 1 + key.len, .mv_data = k->p};
 	if (key.len > CA_DB_KEY_MAX)
 		return err_set(e, E_INTERNAL,
 		    "%s: a key of %zu bytes, at most %d fit", v->path, key.len,
@@ -22,7 +23,6 @@ static enum code key_make(const struct env *v, struct row_key *k,
 	k->p[0] = (uint8_t)t;
 	if (key.len > 0)
 		memcpy(k->p + 1, key.p, key.len);
-	k->val = (MDB_val){.mv_size = 1 + key.len, .mv_data = k->p};
 	return E_OK;
 }
 

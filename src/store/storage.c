@@ -98,16 +98,17 @@ static enum code count_rows(struct store *s, uint64_t lo, uint64_t hi,
     size_t max_size, size_t *n, size_t *bytes)
 {
 	size_t sum = 0;
-	struct span v;
+	struct span v = SPAN_EMPTY;
 	enum code rc;
 
-	for (*n = *bytes = 0; lo + *n < hi; (*n)++) {
-		if ((rc = row_at(s, lo + *n, &v)) != E_OK)
+	*n = *bytes = 0;
+	for (uint64_t i = lo; i < hi; i++, (*n)++) {
+		if ((rc = row_at(s, i, &v)) != E_OK)
 			return rc;
 		if (v.len < LOG_HEAD)
 			return err_set(&s->fault, E_CORRUPT,
 			    "%s: entry %llu of the raft log is cut short",
-			    s->raft->path, (unsigned long long)(lo + *n));
+			    s->raft->path, (unsigned long long)i);
 		sum += STORE_ENTRY_SIZE(v.len - LOG_HEAD);
 		if (*n > 0 && sum > max_size)
 			break;
@@ -121,8 +122,8 @@ static enum code copy_rows(
 {
 	uint8_t *p = (uint8_t *)(out + n);
 	struct log_point prev;
-	struct log_row row;
-	struct span v;
+	struct log_row row = {0};
+	struct span v = SPAN_EMPTY;
 	enum code rc = log_point_at(s, s->log_read, lo - 1, &prev, &s->fault);
 
 	for (size_t i = 0; i < n && rc == E_OK; i++) {
@@ -162,7 +163,7 @@ static int entries(void *ctx, raft_index lo, raft_index hi, size_t max_size,
 	if ((rc = read_begin(s)) != E_OK)
 		return failed(s, rc);
 	rc = count_rows(s, lo, hi, max_size, n, &bytes);
-	if (rc == E_OK) {
+	if (rc == E_OK && *n > 0) {
 		block = malloc(*n * sizeof(*block) + bytes);
 		rc = block == NULL ? err_nomem(&s->fault)
 				   : copy_rows(s, lo, *n, block);

@@ -224,8 +224,10 @@ enum code store_open(
 	enum code rc;
 
 	*out = NULL;
-	if (s == NULL)
-		return err_nomem(e);
+	if (s == NULL) {
+		err_nomem(e);
+		return E_NOMEM;
+	}
 	s->lock_fd = -1;
 	s->map_size =
 	    config->map_size != 0 ? config->map_size : STORE_MAP_SIZE_DEFAULT;

@@ -149,8 +149,11 @@ struct store_snapshot_pos {
 };
 struct store_snapshot;
 
-/* Sender: the durably applied state, whose index is at least min_index
- * (commit first if need be; E_UNAVAILABLE).  SMALL rows are copied here. */
+/* Sender: the applied state, which is committed first.  It is often newer than
+ * the snapshot raft asked to send (min_index: that one's index), and must be: a
+ * learner refuses a snapshot whose configuration does not name it.  So send the
+ * message with store_snapshot_meta in place of its snapshot.  SMALL rows are
+ * copied here.  E_UNAVAILABLE: min_index is not applied. */
 enum code store_snapshot_open(struct store *s, uint64_t min_index,
     struct store_snapshot **out, struct err *e) MUST_CHECK;
 void store_snapshot_close(struct store_snapshot *n); /* NULL is fine */
