@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -46,6 +47,36 @@ static enum code lock_dir(struct store *s, struct err *e)
 			       strerror(errno));
 	free(path);
 	return rc;
+}
+
+/* DIR/store.lock is not empty once the directory was bound: then a raft/ that
+ * is not is one that was lost, and its node must not vote again under its id.
+ */
+static enum code mark_bound(const struct store *s, struct err *e)
+{
+	static const char text[] = "bound\n";
+	struct stat st;
+
+	if (fstat(s->lock_fd, &st) == 0 && st.st_size > 0)
+		return E_OK;
+	if (pwrite(s->lock_fd, text, sizeof(text) - 1, 0) !=
+		(ssize_t)sizeof(text) - 1 ||
+	    fsync(s->lock_fd) != 0)
+		return err_set(e, E_IO, "writing %s/store.lock: %s", s->dir,
+		    strerror(errno));
+	return E_OK;
+}
+
+static enum code check_mark(const struct store *s, struct err *e)
+{
+	struct stat st;
+
+	if (s->bound || fstat(s->lock_fd, &st) != 0 || st.st_size == 0)
+		return E_OK;
+	return err_set(e, E_CORRUPT,
+	    "%s: raft/ was lost: a node without its log must not come back "
+	    "under its id; remove this node and join a new one",
+	    s->dir);
 }
 
 /* ---- Identity ---- */
@@ -109,6 +140,8 @@ static enum code identity_check(struct store *s, struct err *e)
 	enum code rc = identity_load(s->raft, &s->identity, &s->bound, e);
 
 	if (rc == E_OK)
+		rc = check_mark(s, e);
+	if (rc == E_OK)
 		rc = identity_load(s->state, &state, &state_bound, e);
 	if (rc != E_OK)
 		return rc;
@@ -132,7 +165,7 @@ enum code store_bind(
 	enum code rc;
 
 	if (s->bound && same_identity(&s->identity, id))
-		return E_OK;
+		return mark_bound(s, e);
 	if (s->bound)
 		return err_set(e, E_CONFLICT,
 		    "%s belongs to %s, not to %s: start quorated with that "
@@ -145,7 +178,7 @@ enum code store_bind(
 		return rc;
 	s->identity = *id;
 	s->bound = true;
-	return E_OK;
+	return mark_bound(s, e);
 }
 
 enum code store_identity(

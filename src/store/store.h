@@ -5,7 +5,8 @@
  *               durability (ARCHITECTURE §8)
  *   DIR/state   the state machine's rows and the applied index, in one
  *               transaction; may lag the log and is replayed from it
- *   DIR/store.lock   held while a process has the store open
+ *   DIR/store.lock   held while a process has the store open; not empty once
+ *               the directory is bound to a node
  *
  * One thread (the node loop) calls everything but store_read_*, which any
  * thread may call.  After E_IO or E_CORRUPT from a write the process must end:

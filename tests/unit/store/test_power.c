@@ -63,7 +63,9 @@ struct file {
 
 static struct file files[2]; /* raft/, state/ */
 static size_t files_n;
-static long cut_in; /* events until the power goes; 0: never */
+static long cut_in;  /* events until the power goes; 0: never */
+static long fail_in; /* calls until one fails; 0: never */
+static int fail_with;
 
 /* The bytes of [at, at + len) as they are in the page cache become durable. */
 static void settle(struct file *f, off_t at, size_t len)
@@ -158,11 +160,21 @@ static void wrote(struct file *f, int fd, off_t at, size_t len)
 	event();
 }
 
+static bool fails(const struct file *f)
+{
+	if (f == NULL || fail_in == 0 || --fail_in != 0)
+		return false;
+	errno = fail_with;
+	return true;
+}
+
 ssize_t pwrite(int fd, const void *p, size_t len, off_t at)
 {
 	struct file *f = watched(fd);
 	ssize_t n;
 
+	if (fails(f))
+		return -1;
 	if (f != NULL)
 		event();
 	n = syscall(SYS_pwrite64, fd, p, len, at);
@@ -177,6 +189,8 @@ ssize_t writev(int fd, const struct iovec *iov, int iov_n)
 	off_t at = f != NULL ? lseek(fd, 0, SEEK_CUR) : 0;
 	ssize_t n;
 
+	if (fails(f))
+		return -1;
 	if (f != NULL)
 		event();
 	n = syscall(SYS_writev, fd, iov, iov_n);
@@ -190,6 +204,8 @@ static int sync_with(long call, int fd)
 	struct file *f = watched(fd);
 	int rc;
 
+	if (fails(f))
+		return -1;
 	if (f != NULL)
 		event();
 	rc = (int)syscall(call, fd);
@@ -322,14 +338,14 @@ static struct slot *intend(void)
 	return &shared->slots[!acked];
 }
 
-static void load(unsigned raft_flags, long cut, long operations)
+static void load(unsigned raft_flags, long cut)
 {
 	struct store_config c = test_config();
 	struct store *s;
 	struct err e = {0};
 
 	c.raft_flags = raft_flags;
-	if (cut != 0) {
+	if (cut != 0 || fail_in != 0) {
 		watch("raft/data.mdb");
 		watch("state/data.mdb");
 	}
@@ -338,15 +354,16 @@ static void load(unsigned raft_flags, long cut, long operations)
 		fprintf(stderr, "load: %s\n", e.text);
 		_exit(1);
 	}
-	for (long i = 0; i < operations; i++) {
+	for (;;) {
 		if (one_operation(s, intend(), &e) != E_OK) {
+			if (fail_with != 0 && e.code == E_IO)
+				_exit(78);
 			fprintf(stderr, "load: %s\n", e.text);
 			_exit(2);
 		}
 		atomic_store(&shared->acked, !atomic_load(&shared->acked));
 		atomic_fetch_add(&shared->ops, 1);
 	}
-	_exit(0);
 }
 
 /* ---- The check, in a child: a damaged database may kill it ----------------
@@ -483,7 +500,7 @@ static int cut_the_power(unsigned raft_flags, int cuts, int *acked)
 		child = fork();
 		if (child == 0) {
 			rng += (uint64_t)i * 7919;
-			load(raft_flags, cut, 1000000);
+			load(raft_flags, cut);
 		}
 		assert_int_equal(waitpid(child, &status, 0), child);
 		if (!WIFEXITED(status) || WEXITSTATUS(status) != 77)
@@ -524,6 +541,33 @@ static void without_sync_a_power_cut_loses_data(void **state)
 	assert_true(lost >= 20);
 }
 
+/* The process ends at the first error of a write; nothing that was
+ * acknowledged before is lost. */
+static void an_error_of_the_disk_ends_the_run(void **state)
+{
+	static const int errors[] = {EIO, ENOSPC};
+	int status;
+
+	(void)state;
+	begin_anew();
+	for (int i = 0; i < 60; i++) {
+		pid_t child;
+
+		draw(2);
+		child = fork();
+		if (child == 0) {
+			fail_in = 5 + (long)draw(60);
+			fail_with = errors[i % 2];
+			load(0, 0);
+		}
+		assert_int_equal(waitpid(child, &status, 0), child);
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != 78)
+			fail_msg("error %d: the load ended with %d", i, status);
+		if (!survived())
+			fail_msg("error %d: %s", i, shared->why);
+	}
+}
+
 static void kill_9_loses_nothing_acknowledged(void **state)
 {
 	int acked = 0, status;
@@ -538,7 +582,7 @@ static void kill_9_loses_nothing_acknowledged(void **state)
 		child = fork();
 		if (child == 0) {
 			rng += (uint64_t)i * 7919;
-			load(0, 0, 1000000);
+			load(0, 0);
 		}
 		while (atomic_load(&shared->ops) == 0 &&
 		       waitpid(child, &status, WNOHANG) == 0)
@@ -562,6 +606,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    T(a_power_cut_loses_nothing_acknowledged),
 	    T(without_sync_a_power_cut_loses_data),
+	    T(an_error_of_the_disk_ends_the_run),
 	    T(kill_9_loses_nothing_acknowledged),
 	};
 

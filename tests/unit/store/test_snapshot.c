@@ -444,6 +444,7 @@ static void clean(void)
 {
 	test_remove_tree(test_path("raft"));
 	test_remove_tree(test_path("state"));
+	test_remove_tree(test_path("store.lock"));
 }
 
 static void a_crash_at_any_call_leaves_one_state(void **state)

@@ -355,6 +355,7 @@ static void parts_of_two_nodes_are_refused(void **state)
 			snprintf(kept, sizeof(kept), "%s/kept", test_dir);
 			assert_int_equal(rename(test_path("state"), kept), 0);
 			test_remove_tree(test_path("raft"));
+			test_remove_tree(test_path("store.lock"));
 		}
 	}
 	{
@@ -367,6 +368,41 @@ static void parts_of_two_nodes_are_refused(void **state)
 	assert_int_equal(test_try_open(&s, &e), E_CONFLICT);
 	assert_non_null(strstr(e.text, "raft/ is of node 2"));
 	assert_non_null(strstr(e.text, "state/ of node 1"));
+}
+
+/* A raft id is never used twice: its votes are in the log that is gone. */
+static void a_node_that_lost_its_log_does_not_start(void **state)
+{
+	static const char *const gone[][2] = {
+	    {"raft", "raft"}, {"raft", "state"}};
+	struct store_identity id = {.trust_domain = "d", .node_id = 3};
+	struct err e = {0};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct store *s = test_open();
+
+		assert_int_equal(store_bind(s, &id, &e), E_OK);
+		store_close(s);
+		test_remove_tree(test_path(gone[i][0]));
+		test_remove_tree(test_path(gone[i][1]));
+		assert_int_equal(test_try_open(&s, &e), E_CORRUPT);
+		assert_non_null(strstr(e.text, "raft/ was lost"));
+		test_remove_tree(test_dir);
+	}
+}
+
+static void the_default_map_can_be_had(void **state)
+{
+	struct store_config c = {.dir = test_dir};
+	struct store *s;
+	struct err e = {0};
+
+	(void)state;
+	assert_int_equal(store_open(&s, &c, &e), E_OK);
+	test_apply(s, 1, 10, 1);
+	assert_int_equal(store_state_commit(s, &e), E_OK);
+	store_close(s);
 }
 
 static void one_process_at_a_time(void **state)
@@ -614,6 +650,8 @@ int main(void)
 	    T(readers_on_threads_see_whole_states),
 	    T(a_directory_belongs_to_one_node),
 	    T(parts_of_two_nodes_are_refused),
+	    T(a_node_that_lost_its_log_does_not_start),
+	    T(the_default_map_can_be_had),
 	    T(one_process_at_a_time),
 	    T(bootstrap_writes_the_first_entries_once),
 	    T(what_is_not_a_database_is_refused),
