@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <nng/nng.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <sodium.h>
@@ -15,6 +16,17 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+
+#ifdef QUORATE_SANITIZED
+/* nng 1.5.2 loses a listener that closes while a peer is still greeting it.
+ * A node closes one only as it ends; what a running node keeps is measured in
+ * test_garbage. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:libnng.so\n";
+}
+#endif
 
 static struct sockaddr_in address_of(const char *ip, int port)
 {
@@ -258,4 +270,11 @@ void net_frame(int fd, struct span body)
 	put_u64be(len, body.len);
 	write_all(fd, len, sizeof(len));
 	write_all(fd, body.p, body.len);
+}
+
+int net_end(void **state)
+{
+	(void)state;
+	nng_fini();
+	return 0;
 }

@@ -43,6 +43,10 @@ void net_send(struct net_node *n, uint64_t to, enum mesh_channel channel,
 void net_connected(struct net_node *n, uint64_t peer);
 struct mesh_stats net_stats(struct net_node *n);
 
+/* The last thing a program does: nng ends its threads and frees what it reaps
+ * behind their backs, so that a leak is one.  A group's teardown. */
+int net_end(void **state);
+
 /* A TCP connection to a node's channel; -1 if refused. */
 int net_dial(const struct net_node *n, enum mesh_channel channel);
 /* A listening TCP socket on the node's address. */

@@ -552,6 +552,7 @@ static void a_hostile_listener_is_cut_off(void **state)
 	for (int i = 0; i < 3; i++) {
 		fd = accept(listener, NULL, NULL);
 		net_greet(fd, false);
+		net_event_of(&nodes[0], MESH_REACHABLE, &ev);
 		put_u64be(bytes, UINT64_MAX >> i);
 		assert_true(send(fd, bytes, sizeof(bytes), MSG_NOSIGNAL) > 0);
 		net_event_of(&nodes[0], MESH_UNREACHABLE, &ev);
@@ -585,5 +586,5 @@ int main(void)
 	    TEST(a_hostile_listener_is_cut_off, one),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, net_end);
 }
