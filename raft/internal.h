@@ -107,7 +107,7 @@ struct progress *tracker_add(struct tracker *t, raft_id id);
 void tracker_drop(struct tracker *t, raft_id id);
 void tracker_free(struct tracker *t);
 bool id_in(const raft_id *ids, size_t n, raft_id id);
-bool tracker_singleton(const struct tracker *t);
+bool tracker_only_voter(const struct tracker *t, raft_id id);
 bool tracker_is_voter(const struct tracker *t, raft_id id);
 raft_index tracker_committed(struct tracker *t);
 enum vote_result tracker_votes(struct tracker *t);
@@ -226,7 +226,8 @@ void leader_broadcast_heartbeat(struct raft *r);
 bool leader_send_append(struct raft *r, struct progress *p, bool if_empty);
 bool leader_maybe_commit(struct raft *r);
 bool leader_append(struct raft *r, const struct raft_entry *e, size_t n);
-void leader_reduce_uncommitted(struct raft *r, size_t bytes);
+void leader_reduce_uncommitted(struct raft *r, size_t payload);
+size_t raft_payload(const struct raft_entry *e, size_t n);
 void leader_abort_transfer(struct raft *r);
 bool leader_committed_own_term(struct raft *r);
 

@@ -1,5 +1,6 @@
 /* leader.c -- replication [3.5], its pipeline [10.2.1], transfer [3.10]. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "internal.h"
 
@@ -29,7 +30,7 @@ static bool send_snapshot(struct raft *r, struct progress *p)
 	return true;
 }
 
-static size_t payload(const struct raft_entry *e, size_t n)
+size_t raft_payload(const struct raft_entry *e, size_t n)
 {
 	size_t sum = 0;
 
@@ -70,7 +71,7 @@ bool leader_send_append(struct raft *r, struct progress *p, bool if_empty)
 	m.commit = r->log.committed;
 	raft_send(r, m);
 	raft_fail(r, progress_sent(p, m.entries_n,
-			 payload(m.entries, m.entries_n), &r->tracker));
+			 raft_payload(m.entries, m.entries_n), &r->tracker));
 	p->sent_commit = r->log.committed;
 	free(m.entries);
 	return true;
@@ -118,11 +119,12 @@ static bool take_quota(struct raft *r, size_t bytes)
 	return true;
 }
 
-void leader_reduce_uncommitted(struct raft *r, size_t bytes)
+void leader_reduce_uncommitted(struct raft *r, size_t payload)
 {
 	if (r->state == RAFT_LEADER)
-		r->uncommitted_size -=
-		    bytes < r->uncommitted_size ? bytes : r->uncommitted_size;
+		r->uncommitted_size -= payload < r->uncommitted_size
+					   ? payload
+					   : r->uncommitted_size;
 }
 
 /* Entries of one's own term at the end of the log; false: over the quota. */
@@ -132,7 +134,7 @@ bool leader_append(struct raft *r, const struct raft_entry *e, size_t n)
 	struct raft_entry *own;
 
 	if (raft_fail(r, log_last_index(&r->log, &last)) != RAFT_OK ||
-	    !take_quota(r, payload(e, n)))
+	    !take_quota(r, raft_payload(e, n)))
 		return false;
 	own = calloc(n, sizeof(*own));
 	if (own == NULL) {
@@ -176,8 +178,9 @@ bool leader_committed_own_term(struct raft *r)
 
 /* ---- Proposals ---- */
 
-/* May this change follow what is pending [4.1, 4.3]? */
-static bool change_allowed(struct raft *r, const struct raft_entry *e)
+/* May this change follow those up to `pending` [4.1, 4.3]? */
+static bool change_allowed(
+    const struct raft *r, const struct raft_entry *e, raft_index pending)
 {
 	struct raft_conf_change c;
 	bool joint = r->tracker.conf.voters_outgoing_n > 0;
@@ -185,37 +188,52 @@ static bool change_allowed(struct raft *r, const struct raft_entry *e)
 
 	if (raft_conf_change_decode(e->data, &c) != RAFT_OK)
 		return false;
-	leave = c.n == 0;
-	if (RAFT_GUARD(CONF_PENDING, r->pending_conf > r->log.applied))
+	leave = c.n == 0 && c.transition == RAFT_AUTO;
+	if (RAFT_GUARD(CONF_PENDING, pending > r->log.applied))
 		return false;
-	return joint ? leave : !leave;
+	return joint == leave;
+}
+
+/* A change that may not be made now becomes an empty entry; what is left makes
+ * *pending its index. */
+static void refuse_changes(struct raft *r, struct raft_entry *e, size_t n,
+    raft_index last, raft_index *pending)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (e[i].type != RAFT_ENTRY_CONF_CHANGE)
+			continue;
+		if (change_allowed(r, &e[i], *pending) ||
+		    r->config.disable_conf_change_validation) {
+			*pending = last + 1 + i;
+		} else {
+			raft_trace_emit(
+			    r, (struct raft_trace){
+				   .kind = RAFT_TRACE_CONF_REFUSED});
+			e[i] = (struct raft_entry){.type = RAFT_ENTRY_NORMAL};
+		}
+	}
 }
 
 static int propose(struct raft *r, const struct raft_message *m)
 {
-	raft_index last = 0;
+	raft_index last = 0, pending = r->pending_conf;
+	struct raft_entry *e;
+	bool taken;
 
 	if (tracker_find(&r->tracker, r->id) == NULL || r->transferee != 0)
 		return RAFT_EDROPPED;
 	if (raft_fail(r, log_last_index(&r->log, &last)) != RAFT_OK)
 		return r->fatal;
-	for (size_t i = 0; i < m->entries_n; i++) {
-		struct raft_entry *e = &m->entries[i];
-
-		if (e->type != RAFT_ENTRY_CONF_CHANGE)
-			continue;
-		if (!change_allowed(r, e) &&
-		    !r->config.disable_conf_change_validation) {
-			raft_trace_emit(
-			    r, (struct raft_trace){
-				   .kind = RAFT_TRACE_CONF_REFUSED});
-			*e = (struct raft_entry){.type = RAFT_ENTRY_NORMAL};
-		} else {
-			r->pending_conf = last + 1 + i;
-		}
-	}
-	if (!leader_append(r, m->entries, m->entries_n))
+	e = malloc(m->entries_n * sizeof(*e));
+	if (e == NULL)
+		return raft_fail(r, RAFT_ENOMEM);
+	memcpy(e, m->entries, m->entries_n * sizeof(*e));
+	refuse_changes(r, e, m->entries_n, last, &pending);
+	taken = leader_append(r, e, m->entries_n);
+	free(e);
+	if (!taken)
 		return r->fatal != RAFT_OK ? r->fatal : RAFT_EDROPPED;
+	r->pending_conf = pending;
 	leader_broadcast_append(r);
 	return RAFT_OK;
 }
@@ -270,6 +288,9 @@ static void append_accepted(
 	raft_id id = p->id;
 	raft_index last = 0;
 
+	if (raft_fail(r, log_last_index(&r->log, &last)) != RAFT_OK ||
+	    m->index > last)
+		return; /* nobody holds what was never sent */
 	if (!progress_maybe_update(p, m->index) &&
 	    !(p->match == m->index && p->state == RAFT_PROBE))
 		return;
@@ -285,8 +306,7 @@ static void append_accepted(
 		return;
 	while (leader_send_append(r, p, false))
 		;
-	if (id == r->transferee && log_last_index(&r->log, &last) == RAFT_OK &&
-	    p->match == last)
+	if (id == r->transferee && p->match == last)
 		send_timeout_now(r, id);
 }
 

@@ -28,6 +28,8 @@ int log_init(struct raft_log *l, const struct raft_config *c)
 	l->max_applying_size = c->max_committed_size_per_ready != 0
 				   ? c->max_committed_size_per_ready
 				   : c->max_size_per_msg;
+	if (l->max_applying_size == 0)
+		l->max_applying_size = 1; /* one entry at a time */
 	if ((rc = c->storage.first_index(c->storage.ctx, &first)) != RAFT_OK ||
 	    (rc = c->storage.last_index(c->storage.ctx, &last)) != RAFT_OK)
 		return rc;

@@ -69,7 +69,7 @@ static int restart(struct raft *r)
 	struct raft_hard_state hs = {0};
 	struct raft_conf_state cs = {0};
 	const struct raft_storage *s = &r->config.storage;
-	raft_index last;
+	raft_index last, applied;
 	int rc;
 
 	if ((rc = log_init(&r->log, &r->config)) != RAFT_OK ||
@@ -77,20 +77,25 @@ static int restart(struct raft *r)
 	    (rc = log_last_index(&r->log, &last)) != RAFT_OK ||
 	    (rc = conf_restore(&r->tracker, &cs, last)) != RAFT_OK)
 		return rc;
-	if (hs.commit > last ||
-	    (hs.commit != 0 && hs.commit < r->log.committed))
+	/* What was cut off the log, or applied, was committed, even if the
+	 * disk lost that commit index. */
+	applied = r->config.applied;
+	if (hs.commit > last || applied > last ||
+	    (applied != 0 && applied < r->log.applied))
 		return RAFT_EINVAL;
 	if (hs.commit > r->log.committed)
 		r->log.committed = hs.commit;
+	if (applied > r->log.committed)
+		r->log.committed = applied;
+	if (applied > r->log.applied)
+		log_applied_to(&r->log, applied, 0);
 	r->term = hs.term;
 	r->vote = hs.vote;
-	if (r->config.applied > r->log.committed)
-		return RAFT_EINVAL;
-	if (r->config.applied > r->log.applied)
-		log_applied_to(&r->log, r->config.applied, 0);
 	raft_become_follower(r, r->term, 0);
 	raft_switch_conf(r);
 	r->prev_hard = raft_hard(r);
+	if (hs.commit != 0)
+		r->prev_hard.commit = hs.commit;
 	r->prev_leader = r->leader;
 	r->prev_state = r->state;
 	return r->fatal;
@@ -143,11 +148,15 @@ static bool carries_own_term(enum raft_message_type t)
 	       t == RAFT_MSG_PRE_VOTE || t == RAFT_MSG_PRE_VOTE_RESP;
 }
 
-/* Acks and votes promise what the disk must hold first [3.8]. */
-static bool waits_for_disk(enum raft_message_type t)
+/* Acks and votes promise what the disk must hold first [3.8].  A request for
+ * votes too: a candidate that forgot it in a crash could ask again in the same
+ * term with a shorter log, and count the votes that its longer log was given.
+ * (With sync storage everything but a leader's APPs waits.) */
+static bool waits_for_disk(const struct raft *r, enum raft_message_type t)
 {
 	return t == RAFT_MSG_APP_RESP || t == RAFT_MSG_VOTE_RESP ||
-	       t == RAFT_MSG_PRE_VOTE_RESP;
+	       t == RAFT_MSG_PRE_VOTE_RESP ||
+	       (t == RAFT_MSG_VOTE && r->config.async_storage);
 }
 
 void raft_send(struct raft *r, struct raft_message m)
@@ -160,7 +169,7 @@ void raft_send(struct raft *r, struct raft_message m)
 	if (!carries_own_term(m.type) && m.type != RAFT_MSG_PROP &&
 	    m.type != RAFT_MSG_READ_INDEX)
 		m.term = r->term;
-	if (waits_for_disk(m.type) &&
+	if (waits_for_disk(r, m.type) &&
 	    (m.to == r->id || RAFT_GUARD(VOTE_AFTER_DISK, true)))
 		q = &r->after_append;
 	raft_fail(r, queue_add(q, &m));
@@ -237,8 +246,10 @@ void raft_become_leader(struct raft *r)
 	reset(r, r->term);
 	r->leader = r->id;
 	self = tracker_find(&r->tracker, r->id);
-	progress_become_replicate(self);
-	self->recent_active = true;
+	if (self != NULL) {
+		progress_become_replicate(self);
+		self->recent_active = true;
+	}
 	/* Whatever is in the log might be a change that is not applied yet:
 	 * none is taken before all of it is [4.1]. */
 	raft_fail(r, log_last_index(&r->log, &r->pending_conf));
@@ -383,7 +394,7 @@ int raft_step_any(struct raft *r, const struct raft_message *m)
 	case RAFT_MSG_STORAGE_APPEND_RESP: storage_appended(r, m); break;
 	case RAFT_MSG_STORAGE_APPLY_RESP:
 		if (m->index != 0) {
-			leader_reduce_uncommitted(r, m->size);
+			leader_reduce_uncommitted(r, m->payload);
 			raft_applied_to(r, m->index, m->size);
 		}
 		break;
@@ -507,7 +518,9 @@ int raft_apply_conf_change(struct raft *r, const struct raft_conf_change *c,
 	if (r->fatal != RAFT_OK)
 		return r->fatal;
 	rc = log_last_index(&r->log, &last);
-	if (rc == RAFT_OK)
+	/* The configuration of a snapshot that waits for the disk is later
+	 * than any change still to be applied. */
+	if (rc == RAFT_OK && r->log.snapshot == NULL)
 		rc = conf_apply(&r->tracker, c, last);
 	if (rc == RAFT_OK)
 		raft_switch_conf(r);

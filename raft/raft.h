@@ -153,7 +153,8 @@ struct raft_message {
 	raft_index reject_hint;
 	uint64_t context; /* READ_INDEX and HEARTBEAT: the read's; VOTE:
 			     1 for a leadership transfer */
-	size_t size;      /* STORAGE_APPLY_RESP: bytes applied */
+	size_t size;      /* STORAGE_APPLY_RESP: bytes applied, */
+	size_t payload;   /* and of them the entries' own data */
 	struct raft_entry *entries;
 	size_t entries_n;
 	struct raft_snapshot *snapshot; /* NULL: none */

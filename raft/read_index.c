@@ -111,7 +111,8 @@ void reads_request(struct raft *r, const struct raft_message *m)
 		wait_for_commit(r, m);
 		return;
 	}
-	if (tracker_singleton(&r->tracker) ||
+	/* A leader that was removed and has not noticed is no lone voter. */
+	if (tracker_only_voter(&r->tracker, r->id) ||
 	    r->config.read_mode == RAFT_READ_LEASE)
 		answer(r, m->from, r->log.committed, m->context);
 	else

@@ -131,7 +131,8 @@ static struct raft_message apply_done(
 	    .from = RAFT_APPLY_THREAD,
 	    .index = rd->committed[rd->committed_n - 1].index,
 	    .size =
-		raft_entries_bytes(&r->config, rd->committed, rd->committed_n)};
+		raft_entries_bytes(&r->config, rd->committed, rd->committed_n),
+	    .payload = raft_payload(rd->committed, rd->committed_n)};
 }
 
 static void add_storage_apply(struct raft *r, const struct raft_ready *rd)

@@ -54,9 +54,10 @@ void tracker_free(struct tracker *t)
 	t->n = 0;
 }
 
-bool tracker_singleton(const struct tracker *t)
+bool tracker_only_voter(const struct tracker *t, raft_id id)
 {
-	return t->conf.voters_n == 1 && t->conf.voters_outgoing_n == 0;
+	return t->conf.voters_n == 1 && t->conf.voters_outgoing_n == 0 &&
+	       t->conf.voters[0] == id;
 }
 
 bool tracker_is_voter(const struct tracker *t, raft_id id)

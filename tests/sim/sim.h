@@ -1,0 +1,233 @@
+/* sim.h -- a whole cluster in one process, from one seed.
+ *
+ * Virtual time, a network that drops, doubles, delays and cuts, disks that
+ * lose what was not synced, nodes that crash, pause and come back.  After each
+ * event the rules of Raft are checked (check.c); at the end everything is
+ * healed and the cluster must agree and move on. */
+#ifndef QUORATE_SIM_H
+#define QUORATE_SIM_H
+
+#include "internal.h"
+
+#define SIM_NODES 6 /* ids 1..6 */
+#define SIM_DATA 64 /* bytes of an entry, at most */
+#define SIM_TICK_MS 20
+#define SIM_ELECTION_TICKS 10
+
+/* X(name, what it counts).  Each kind must happen often over a long run. */
+#define SIM_COUNTERS(X)                                                        \
+	X(DROP, "messages dropped")                                            \
+	X(DUPLICATE, "messages duplicated")                                    \
+	X(REORDER, "messages overtaken")                                       \
+	X(REPLAY, "old messages replayed")                                     \
+	X(CUT, "symmetric partitions")                                         \
+	X(CUT_ONE_WAY, "asymmetric partitions")                                \
+	X(CRASH, "crashes")                                                    \
+	X(LOST_WRITE, "crashes that lost unsynced writes")                     \
+	X(SYNCED_UNSAID, "crashes after the sync, before the acknowledgement") \
+	X(LOST_COMMIT, "commit indexes lost in a crash")                       \
+	X(LOST_APPLY, "applied entries lost in a crash")                       \
+	X(PAUSE, "pauses")                                                     \
+	X(SLOW_DISK, "slow disks")                                             \
+	X(TRANSFER, "leadership transfers")                                    \
+	X(CAMPAIGN, "campaigns out of turn")                                   \
+	X(FORGET, "leaders forgotten")                                         \
+	X(SIMPLE_CHANGE, "simple membership changes applied")                  \
+	X(JOINT_CHANGE, "joint membership changes applied")                    \
+	X(LEAVE_JOINT, "joint configurations left")                            \
+	X(LEARNER, "learners added")                                           \
+	X(COMPACTION, "log compactions")                                       \
+	X(SNAPSHOT, "snapshots installed")                                     \
+	X(TRUNCATION, "conflicting entries cut off a disk")                    \
+	X(ELECTION, "leaders elected")                                         \
+	X(READ, "reads confirmed")                                             \
+	X(READ_LOST, "reads lost")                                             \
+	X(COMMIT, "entries committed")
+
+enum sim_counter {
+#define X(name, what) SIM_##name,
+	SIM_COUNTERS(X)
+#undef X
+	    SIM_COUNTER_N
+};
+extern const char *const sim_counter_text[SIM_COUNTER_N];
+
+struct sim_entry {
+	raft_term term;
+	enum raft_entry_type type;
+	size_t len;
+	uint8_t data[SIM_DATA];
+};
+
+struct machine { /* the replicated state: a hash over all that was applied */
+	raft_index applied;
+	uint64_t hash;
+	struct raft_conf_state conf;
+};
+
+struct disk { /* what a crash leaves */
+	struct raft_hard_state hard;
+	raft_index commit_synced; /* of commit, what a crash cannot lose */
+	raft_index base;          /* log[i] has index base + 1 + i */
+	raft_term base_term;
+	struct sim_entry *log;
+	size_t n, cap;
+	struct machine machine;
+};
+
+struct node {
+	struct world *w;
+	raft_id id;
+	bool up;
+	unsigned incarnation;
+	struct raft *raft;
+	struct disk disk;
+	struct machine machine;   /* in memory: disk.machine or newer */
+	struct raft_message **op; /* storage messages waiting for the disk */
+	size_t op_n, op_cap;
+	bool disk_busy, ready_due;
+	uint64_t paused_until, slow_until;
+	unsigned missed_ticks; /* of a pause, to come all at once */
+	uint8_t snapshot_data[8];
+	/* check.c: as of the last event */
+	raft_term seen_term;
+	raft_index seen_commit, seen_last;
+	raft_term seen_last_term;
+	enum raft_state seen_state;
+	raft_index tail_offset;
+	size_t tail_n;
+};
+
+enum sim_event_kind {
+	EV_PACKET,
+	EV_TICK,
+	EV_DISK,
+	EV_CLIENT,
+	EV_NEMESIS,
+	EV_RESTART,
+	EV_HEAL,
+	EV_REPORT /* of a snapshot's fate, to its sender */
+};
+
+struct event {
+	uint64_t at, seq;
+	enum sim_event_kind kind;
+	raft_id node, src;
+	unsigned incarnation;
+	bool ok, snapshot;
+	struct raft_message *m;
+};
+
+struct tuning { /* drawn anew for each seed */
+	unsigned voters, nodes;
+	unsigned drop, duplicate, replay; /* per thousand */
+	unsigned delay_max, disk_max;     /* ms */
+	unsigned client_ms, nemesis_ms, run_ms;
+	unsigned lazy_ready, flush, read; /* per cent */
+	bool pre_vote, check_quorum, step_down;
+	bool burst; /* a paused node gets all its ticks at once */
+	bool changes, crashes, cuts, pauses, compaction;
+	size_t max_size, max_committed, max_uncommitted, inflight;
+};
+
+struct variant { /* one content of a log position */
+	raft_term term, prev_term;
+	uint64_t hash;
+};
+
+struct position { /* what any log ever held at an index, and what won */
+	struct variant *v;
+	size_t n, cap;
+	bool committed, applied;
+	raft_term term, in_term; /* of the entry; of the leader that did it */
+	uint64_t hash, chain;
+};
+
+struct pending_read {
+	uint64_t context;
+	raft_index at_least;
+};
+
+struct world {
+	uint64_t seed, rng, now, seq, events;
+	struct tuning t;
+	struct node node[SIM_NODES + 1];
+	bool cut[SIM_NODES + 1][SIM_NODES + 1]; /* from, to */
+	struct event *heap;
+	size_t heap_n, heap_cap;
+	struct position *pos;
+	size_t pos_cap;
+	raft_id *leader_of; /* by term */
+	size_t terms_cap;
+	raft_index max_commit;
+	struct pending_read *read;
+	size_t read_n, read_cap;
+	uint64_t next_context, next_value;
+	bool healing;
+	raft_index marker; /* healed: the cluster must apply past this */
+	raft_term marker_term;
+	uint64_t count[SIM_COUNTER_N];
+	bool verbose, failed;
+	char why[400];
+};
+
+/* Run one seed; false: a rule was broken, and w->why says which. */
+bool sim_run(struct world *w, uint64_t seed, bool verbose);
+void sim_free(struct world *w);
+
+/* world.c */
+uint64_t sim_random(struct world *w);
+unsigned sim_below(struct world *w, unsigned n); /* 0 .. n-1 */
+bool sim_chance(struct world *w, unsigned per_cent);
+void sim_fail(struct world *w, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void sim_say(struct world *w, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void sim_schedule(struct world *w, struct event e);
+void *sim_grow(void *p, size_t *cap, size_t want, size_t size);
+
+/* disk.c */
+struct raft_storage disk_storage(struct node *n);
+raft_index disk_last(const struct disk *d);
+/* NULL: not there; disk.base is not there either. */
+const struct sim_entry *disk_entry(const struct disk *d, raft_index i);
+bool disk_holds(const struct disk *d, raft_index i, raft_term term);
+void disk_append(struct node *n, const struct raft_message *m);
+void disk_compact(struct node *n, raft_index to);
+void disk_crash(struct node *n);
+void disk_free(struct disk *d);
+void machine_apply(struct node *n, const struct raft_entry *e);
+
+/* node.c */
+void node_boot(struct node *n);
+void node_crash(struct node *n);
+void node_step(struct node *n, const struct raft_message *m);
+void node_ready(struct node *n);
+void node_disk_done(struct node *n);
+void node_after(struct node *n); /* each event ends with this */
+
+/* net.c */
+void net_send(struct node *from, const struct raft_message *m);
+void net_deliver(struct world *w, struct event *e);
+void net_heal(struct world *w);
+
+/* nemesis.c */
+void nemesis_tune(struct world *w);
+void nemesis_act(struct world *w);
+void client_act(struct world *w);
+void client_read_done(struct node *n, const struct raft_read_state *s);
+void heal_act(struct world *w); /* until the cluster agrees */
+bool heal_done(struct world *w);
+struct node *sim_leader(struct world *w); /* of the highest term, or NULL */
+
+/* check.c */
+uint64_t check_entry_hash(enum raft_entry_type type, const void *p, size_t len);
+void check_booted(struct node *n);
+void check_node(struct node *n);
+void check_all(struct world *w);
+void check_send(struct node *n, const struct raft_message *m);
+void check_applied(struct node *n, const struct raft_entry *e);
+void check_installed(struct node *n);
+void check_free(struct world *w);
+
+#endif
