@@ -93,7 +93,8 @@ static void settle_all(struct file *f)
 	f->unsynced_n = 0;
 }
 
-static void watch(const char *name)
+/* durable: what is in the file now was synced. */
+static void watch(const char *name, bool durable)
 {
 	struct file *f = &files[files_n++];
 	struct stat st;
@@ -103,7 +104,10 @@ static void watch(const char *name)
 		abort();
 	f->dev = st.st_dev;
 	f->ino = st.st_ino;
-	settle(f, 0, (size_t)st.st_size);
+	if (durable)
+		settle(f, 0, (size_t)st.st_size);
+	else
+		f->unsynced[f->unsynced_n++].len = (size_t)st.st_size;
 }
 
 static struct file *watched(int fd)
@@ -346,8 +350,8 @@ static void load(unsigned raft_flags, long cut)
 
 	c.raft_flags = raft_flags;
 	if (cut != 0 || fail_in != 0) {
-		watch("raft/data.mdb");
-		watch("state/data.mdb");
+		watch("raft/data.mdb", true);
+		watch("state/data.mdb", true);
 	}
 	cut_in = cut;
 	if (store_open(&s, &c, &e) != E_OK) {
@@ -541,6 +545,79 @@ static void without_sync_a_power_cut_loses_data(void **state)
 	assert_true(lost >= 20);
 }
 
+/* ---- A snapshot ---- */
+
+static void install(long cut)
+{
+	struct raft_snapshot meta = {.index = 20, .term = 1};
+	struct store *s;
+	struct ca_db db;
+	struct err e = {0};
+
+	watch("raft/data.mdb", true);
+	if (test_try_open(&s, &e) != E_OK ||
+	    store_install_begin(s, &e) != E_OK ||
+	    store_install_db(s, &db, &e) != E_OK)
+		_exit(1);
+	watch("state.new/data.mdb", false);
+	for (uint64_t i = 1; i <= 20; i++) {
+		if (test_put_rows(db, i, &e) != E_OK)
+			_exit(2);
+	}
+	cut_in = cut;
+	_exit(store_install_finish(s, &meta, NULL, &e) == E_OK ? 0 : 3);
+}
+
+/* Ten entries, applied; beside them what an installation would make of it. */
+static void ten_entries(void)
+{
+	struct slot *is = &shared->slots[0];
+	struct store *s;
+	struct err e = {0};
+
+	begin_anew();
+	s = test_open();
+	assert_int_equal(load_append(s, is, 1, 10, &e), E_OK);
+	while (is->applied < 10)
+		assert_int_equal(load_apply(s, is, &e), E_OK);
+	store_close(s);
+	shared->slots[1] =
+	    (struct slot){.first = 21, .last = 20, .applied = 20, .term = 1};
+}
+
+static void a_power_cut_in_an_installation_leaves_one_state(void **state)
+{
+	int cuts = 0, old = 0;
+
+	(void)state;
+	for (long cut = 1;; cut++) {
+		for (int again = 0; again < 5; again++) {
+			int status;
+			pid_t child;
+
+			ten_entries();
+			child = fork();
+			if (child == 0) {
+				rng += (uint64_t)(cut * 31 + again);
+				install(cut);
+			}
+			assert_int_equal(waitpid(child, &status, 0), child);
+			assert_true(WIFEXITED(status));
+			if (WEXITSTATUS(status) == 0)
+				goto out;
+			assert_int_equal(WEXITSTATUS(status), 77);
+			if (!survived())
+				fail_msg("cut %ld: %s", cut, shared->why);
+			cuts++;
+			old += shared->found.applied == 10;
+		}
+	}
+out:
+	print_message(
+	    "installing: %d power cuts, %d before the swap\n", cuts, old);
+	assert_true(old >= 5 && cuts - old >= 5);
+}
+
 /* The process ends at the first error of a write; nothing that was
  * acknowledged before is lost. */
 static void an_error_of_the_disk_ends_the_run(void **state)
@@ -606,6 +683,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    T(a_power_cut_loses_nothing_acknowledged),
 	    T(without_sync_a_power_cut_loses_data),
+	    T(a_power_cut_in_an_installation_leaves_one_state),
 	    T(an_error_of_the_disk_ends_the_run),
 	    T(kill_9_loses_nothing_acknowledged),
 	};

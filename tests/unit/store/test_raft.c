@@ -14,6 +14,13 @@
 
 #define NODES 3
 
+/* Three nodes in one thread hold their writers' locks in any order. */
+const char *__tsan_default_options(void);
+const char *__tsan_default_options(void)
+{
+	return "detect_deadlocks=0";
+}
+
 struct node {
 	uint64_t id;
 	struct store *store; /* NULL: down */
