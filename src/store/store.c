@@ -244,7 +244,8 @@ static enum code open_all(struct store *s, struct err *e)
 	    (rc = install_settle(s, e)) != E_OK ||
 	    (rc = check_applied(s, e)) != E_OK)
 		return rc;
-	/* What is applied was committed (raft_append leaves commit behind). */
+	/* What is applied was committed: store_append may leave commit behind.
+	 */
 	if (s->hard.commit < s->durable.index)
 		s->hard.commit = s->durable.index;
 	return E_OK;

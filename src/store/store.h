@@ -110,7 +110,8 @@ enum code store_space_check(
 /* The tables on the open write transaction: begun at the first use after a
  * commit, by the calling thread, which must be the one that commits. */
 void store_state_db(struct store *s, struct ca_db *out);
-/* In the open transaction, with the rows of what was applied.  cs: the
+/* In the open transaction, with the rows of what was applied; for every entry,
+ * also those that leave no rows (no-ops, conf changes).  cs: the
  * configuration as of index; NULL: as it was. */
 enum code store_state_set_applied(struct store *s, uint64_t index,
     uint64_t term, const struct raft_conf_state *cs, struct err *e) MUST_CHECK;
