@@ -77,6 +77,11 @@ enum code cli_duration(
     const char *text, uint64_t *out_s, struct err *e) MUST_CHECK;
 enum code cli_number(const char *text, uint64_t *out, struct err *e) MUST_CHECK;
 
+/* --listen and every --set as rows of node.yaml; how many. */
+#define CLI_SETS_MAX 64
+size_t cli_sets(
+    const struct cli_args *a, const char *set[CLI_SETS_MAX], char listen[64]);
+
 enum cli_form { FORM_TABLE, FORM_JSON, FORM_PEM };
 /* What -o says; E_INVAL: not one of table, json (and pem if it may be). */
 enum code cli_form(const struct cli_args *a, bool pem, enum cli_form *out,

@@ -226,9 +226,29 @@ static enum code write_admin(struct first *f, struct err *e)
 	return rc;
 }
 
+/* The log of a cluster of one: Genesis, then the change that adds node 1. */
+static enum code write_log(struct first *f, struct err *e)
+{
+	const struct store_config config = {
+	    .dir = f->data, .map_size = f->config.store_map_size};
+	const struct raft_conf_change change = {
+	    .n = 1, .changes = {{RAFT_ADD_VOTER, 1}}};
+	const struct raft_hard_state hard = {.term = 1, .commit = 2};
+	struct store_identity id = {.node_id = 1};
+	uint8_t data[RAFT_CONF_CHANGE_MAX];
+	struct raft_entry entries[2] = {
+	    {.term = 1, .index = 1, .data = {f->entry.p, f->entry.len}},
+	    {.term = 1, .index = 2, .type = RAFT_ENTRY_CONF_CHANGE},
+	};
+
+	entries[1].data.p = data;
+	entries[1].data.len = raft_conf_change_encode(&change, data);
+	sha256_of(id.trust_domain, span_str(f->p->trust_domain));
+	return store_bootstrap(&config, &id, &hard, entries, 2, e);
+}
+
 static enum code write_data(struct first *f, struct err *e)
 {
-	char path[PATH_MAX];
 	enum code rc;
 
 	f->config.node_id = 1;
@@ -239,11 +259,7 @@ static enum code write_data(struct first *f, struct err *e)
 	if (rc == E_OK)
 		rc = provision_put(
 		    f->data, PROVISION_GENESIS, buf_span(&f->entry), 0644, e);
-	if (rc == E_OK)
-		rc = fs_join(path, sizeof(path), f->data, PROVISION_RAFT, e);
-	if (rc == E_OK)
-		rc = store_bootstrap(path, 1, buf_span(&f->entry), e);
-	return rc;
+	return rc == E_OK ? write_log(f, e) : rc;
 }
 
 static enum code init_check(const struct provision_init *p, struct err *e)

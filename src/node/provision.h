@@ -5,7 +5,7 @@
  *                     api.pem (chain, once issued)  peers.json (from the join)
  *                     join.json (while the node waits to be approved)
  *   DIR/keys (0700)   mesh.key  seal.key  signer.sealed  api.key  (all 0600)
- *   DIR/raft          the raft log (src/store)
+ *   DIR/raft, state   the raft log and the state (src/store)
  *   ADMIN (0700)      root.key (sealed)  root.pem  operator.key  operator.pem
  *                     servers  trust-domain  tokens/ */
 #ifndef QUORATE_NODE_PROVISION_H
@@ -29,7 +29,6 @@
 #define PROVISION_SEAL_KEY "keys/seal.key"
 #define PROVISION_SIGNER "keys/signer.sealed"
 #define PROVISION_API_KEY "keys/api.key"
-#define PROVISION_RAFT "raft"
 
 /* ---- A new trust domain ---- */
 

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,13 +86,34 @@ static enum code not_free(const char *path, struct err *e)
 	    path);
 }
 
+/* The new name must survive a power cut: it holds keys that exist once. */
+static enum code sync_parent(const char *path, struct err *e)
+{
+	char parent[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	int fd, rc;
+
+	if (slash == NULL)
+		snprintf(parent, sizeof(parent), ".");
+	else
+		snprintf(parent, sizeof(parent), "%.*s",
+		    slash == path ? 1 : (int)(slash - path), path);
+	fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	rc = fd >= 0 ? fsync(fd) : -1;
+	if (rc != 0)
+		err_set(e, E_IO, "cannot sync %s: %s", parent, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return rc == 0 ? E_OK : E_IO;
+}
+
 /* rename() takes an empty folder's place and refuses any other. */
 enum code provision_stage_end(
     char tmp[PATH_MAX], const char *path, struct err *e)
 {
 	if (rename(tmp, path) == 0) {
 		tmp[0] = '\0';
-		return E_OK;
+		return sync_parent(path, e);
 	}
 	if (errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR)
 		return not_free(path, e);

@@ -1,0 +1,208 @@
+/* quorate member: the nodes of the mesh. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "cli/output.h"
+#include "cli/session.h"
+#include "cli/view.h"
+
+#define LOOK "quorate member list"
+#define TRANSFER_MS 5000
+
+static const struct column rows[] = {
+    {"NODE", "id"},
+    {"CLUSTER", "cluster"},
+    {"STATE", "state"},
+    {"LEADER", "leader"},
+    {"REACHABLE", "reachable"},
+    {"APPLIED", "applied"},
+    {"HEARD ms", "heard_ms_ago"},
+    {"ISSUING", "issuing"},
+    {"ADDRESS", "mesh_address"},
+    {NULL, NULL},
+};
+
+static enum code run_list(struct cli_args *a, struct err *e)
+{
+	struct session *s;
+	enum cli_form form;
+	json_t *o = NULL;
+	enum code rc;
+
+	if ((rc = cli_form(a, false, &form, e)) != E_OK ||
+	    (rc = session_open(&s, a, SESSION_OPERATOR, e)) != E_OK)
+		return rc;
+	rc = client_get_json(s->client, "/v1/status", &o, e);
+	if (rc == E_OK)
+		rc = output_list(a->out, form, json_object_get(o, "members"),
+		    rows, "No member is known.", e);
+	json_decref(o);
+	session_close(s);
+	return rc;
+}
+
+/* ---- remove ---- */
+
+/* The registered record again, now removed; spans borrow from row. */
+static enum code node_from(struct ca_node *n, const json_t *row, struct err *e)
+{
+	n->id = (uint64_t)json_integer_value(json_object_get(row, "id"));
+	n->cluster = span_str(output_string(row, "cluster"));
+	n->mesh_address = span_str(output_string(row, "mesh_address"));
+	n->removed = true;
+	if (hex_decode(n->mesh_key, sizeof(n->mesh_key),
+		output_string(row, "mesh_key"), NULL) != E_OK ||
+	    hex_decode(n->log_key, sizeof(n->log_key),
+		output_string(row, "log_key"), NULL) != E_OK)
+		return err_set(e, E_INTERNAL, "the node's record has no keys");
+	return E_OK;
+}
+
+static enum code remove_node(struct cli_args *a, struct session *s,
+    enum cli_form form, uint64_t id, struct err *e)
+{
+	struct ca_admin *cmd = calloc(1, sizeof(*cmd));
+	json_t *view = NULL, *row, *o;
+	uint64_t index = 0;
+	enum code rc;
+
+	if (cmd == NULL)
+		return err_nomem(e);
+	cmd->kind = CA_ADMIN_SET_NODE;
+	rc = session_view(s, &view, e);
+	row = rc == E_OK ? view_node(view, id) : NULL;
+	if (rc == E_OK && row == NULL)
+		rc = err_set(e, E_NOTFOUND,
+		    "there is no node %llu: `" LOOK "` shows them",
+		    (unsigned long long)id);
+	if (rc == E_OK)
+		rc = node_from(&cmd->u.set_node, row, e);
+	if (rc == E_OK)
+		rc = session_submit(s, cmd, 1, LOOK, &index, e);
+	if (rc == E_OK && form == FORM_JSON) {
+		o = json_pack("{s:I, s:b, s:I}", "id", (json_int_t)id,
+		    "removed", 1, "index", (json_int_t)index);
+		rc = output_json(a->out, o, e);
+		json_decref(o);
+	} else if (rc == E_OK) {
+		fprintf(a->out,
+		    "Node %llu of cluster %s is removed (log index %llu); its "
+		    "data directory is of no more use.\nA removed id never "
+		    "comes back: quorate token create lets a new node join.\n",
+		    (unsigned long long)id, output_string(row, "cluster"),
+		    (unsigned long long)index);
+	}
+	json_decref(view);
+	free(cmd);
+	return rc;
+}
+
+static enum code run_remove(struct cli_args *a, struct err *e)
+{
+	struct session *s;
+	enum cli_form form;
+	uint64_t id;
+	enum code rc;
+
+	if ((rc = cli_form(a, false, &form, e)) != E_OK ||
+	    (rc = cli_number(a->operands[0], &id, e)) != E_OK ||
+	    (rc = session_open(&s, a, SESSION_OPERATOR, e)) != E_OK)
+		return rc;
+	rc = remove_node(a, s, form, id, e);
+	session_close(s);
+	return rc;
+}
+
+/* ---- transfer ---- */
+
+/* The node that leads, as somebody with a quorum sees it; 0: nobody. */
+static uint64_t leader_now(struct session *s)
+{
+	struct err ignored;
+	json_t *o = NULL;
+	uint64_t id = 0;
+
+	if (client_get_json(s->client, "/v1/status", &o, &ignored) == E_OK &&
+	    json_is_true(json_object_get(o, "quorum")))
+		id = (uint64_t)json_integer_value(json_object_get(o, "leader"));
+	json_decref(o);
+	return id;
+}
+
+static enum code post_transfer(struct session *s, uint64_t to, struct err *e)
+{
+	char body[60];
+	struct client_request r = {.method = "POST",
+	    .path = "/v1/transfer",
+	    .type = "application/json"};
+	struct client_answer answer = {0};
+	enum code rc;
+
+	snprintf(body, sizeof(body), "{\"to\": %llu}", (unsigned long long)to);
+	r.body = span_str(body);
+	rc = client_call(s->client, &r, &answer, e);
+	client_answer_free(&answer);
+	return rc;
+}
+
+static enum code transfer(
+    struct session *s, uint64_t to, uint64_t *now, struct err *e)
+{
+	const struct timespec pause = {0, 100000000};
+	uint64_t was = leader_now(s);
+	uint64_t until = clock_mono_ms() + TRANSFER_MS;
+	enum code rc = post_transfer(s, to, e);
+
+	while (rc == E_OK) {
+		*now = leader_now(s);
+		if (*now != 0 && (to != 0 ? *now == to : *now != was))
+			return E_OK;
+		if (clock_mono_ms() > until)
+			return err_set(e, E_TIMEOUT,
+			    "leadership was asked to move, and after %d s node "
+			    "%llu leads: `quorate status` shows who does",
+			    TRANSFER_MS / 1000, (unsigned long long)*now);
+		nanosleep(&pause, NULL);
+	}
+	return rc;
+}
+
+static enum code run_transfer(struct cli_args *a, struct err *e)
+{
+	struct session *s;
+	enum cli_form form;
+	uint64_t to = 0, now = 0;
+	json_t *o;
+	enum code rc;
+
+	if ((rc = cli_form(a, false, &form, e)) != E_OK ||
+	    (a->operands_n > 0 &&
+		(rc = cli_number(a->operands[0], &to, e)) != E_OK) ||
+	    (rc = session_open(&s, a, SESSION_OPERATOR, e)) != E_OK)
+		return rc;
+	rc = transfer(s, to, &now, e);
+	if (rc == E_OK && form == FORM_JSON) {
+		o = json_pack("{s:I}", "leader", (json_int_t)now);
+		rc = output_json(a->out, o, e);
+		json_decref(o);
+	} else if (rc == E_OK) {
+		fprintf(a->out, "Node %llu leads.\n", (unsigned long long)now);
+	}
+	session_close(s);
+	return rc;
+}
+
+const struct cli_command cli_member[] = {
+    {"member", "list", NULL, 0, 0, "nodes, and how they are", run_list,
+	{{NULL, NULL, NULL}}},
+    {"member", "remove", "ID", 1, 1,
+	"take a node away: it no longer votes and nothing is sent to it",
+	run_remove, {{NULL, NULL, NULL}}},
+    {"member", "transfer", "[ID]", 0, 1,
+	"hand leadership over, to any node or to this one", run_transfer,
+	{{NULL, NULL, NULL}}},
+    {0},
+};
