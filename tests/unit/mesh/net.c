@@ -210,6 +210,22 @@ void net_send(struct net_node *n, uint64_t to, enum mesh_channel channel,
 	assert_int_equal(mesh_send(n->mesh, to, channel, span_str(text)), E_OK);
 }
 
+void net_deliver(struct net_node *from, struct net_node *to, const char *text)
+{
+	uint64_t until = clock_mono_ms() + NET_WAIT_MS;
+
+	do {
+		enum code rc = mesh_send(
+		    from->mesh, to->id, MESH_MESSAGES, span_str(text));
+
+		assert_true(rc == E_OK || rc == E_UNAVAILABLE);
+		if (net_drain(to, 100) > 0)
+			return;
+	} while (clock_mono_ms() < until);
+	fail_msg("node %u does not hear node %u", (unsigned)to->id,
+	    (unsigned)from->id);
+}
+
 struct mesh_stats net_stats(struct net_node *n)
 {
 	struct mesh_stats s;

@@ -39,6 +39,9 @@ void net_expect(struct net_node *n, uint64_t from, enum mesh_channel channel,
 size_t net_drain(struct net_node *n, int ms);
 void net_send(struct net_node *n, uint64_t to, enum mesh_channel channel,
     const char *text);
+/* After a link broke: nng may lose the first message of the next one, so send
+ * until one arrives. */
+void net_deliver(struct net_node *from, struct net_node *to, const char *text);
 /* Wait until n's link to the peer is up on both channels. */
 void net_connected(struct net_node *n, uint64_t peer);
 struct mesh_stats net_stats(struct net_node *n);

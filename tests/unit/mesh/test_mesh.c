@@ -137,8 +137,7 @@ static void sizes_are_bounded_on_both_sides(void **state)
 	net_event_of(
 	    &nodes[0], MESH_UNREACHABLE, &(struct mesh_event){.kind = 0});
 	net_connected(&nodes[0], 2);
-	net_send(&nodes[0], 2, MESH_MESSAGES, "small");
-	net_expect(&nodes[1], 1, MESH_MESSAGES, "small");
+	net_deliver(&nodes[0], &nodes[1], "small");
 }
 
 static void a_stopped_peer_is_unreachable_and_then_returns(void **state)
@@ -162,11 +161,9 @@ static void a_stopped_peer_is_unreachable_and_then_returns(void **state)
 	while (ev.channel != MESH_MESSAGES);
 	net_connected(&nodes[0], 2);
 	net_connected(&nodes[1], 1);
-	net_send(&nodes[0], 2, MESH_MESSAGES, "again");
-	net_expect(&nodes[1], 1, MESH_MESSAGES, "again");
+	net_deliver(&nodes[0], &nodes[1], "again");
 	/* a new boot begins its counters anew */
-	net_send(&nodes[1], 1, MESH_MESSAGES, "back");
-	net_expect(&nodes[0], 2, MESH_MESSAGES, "back");
+	net_deliver(&nodes[1], &nodes[0], "back");
 }
 
 /* The recorded bytes of a message, as an eavesdropper has them. */
@@ -381,8 +378,7 @@ static void an_address_can_change_and_change_back(void **state)
 		net_meet(&nodes[0], &nodes[1]);
 		net_meet(&nodes[1], &nodes[0]);
 		net_connected(&nodes[0], 2);
-		net_send(&nodes[0], 2, MESH_MESSAGES, "there");
-		net_expect(&nodes[1], 1, MESH_MESSAGES, "there");
+		net_deliver(&nodes[0], &nodes[1], "there");
 	}
 	/* and once more where it was before */
 	net_node_stop(&nodes[1]);
@@ -391,8 +387,7 @@ static void an_address_can_change_and_change_back(void **state)
 	net_meet(&nodes[0], &nodes[1]);
 	net_connected(&nodes[0], 2);
 	net_meet(&nodes[1], &nodes[0]);
-	net_send(&nodes[0], 2, MESH_MESSAGES, "here");
-	net_expect(&nodes[1], 1, MESH_MESSAGES, "here");
+	net_deliver(&nodes[0], &nodes[1], "here");
 }
 
 static void bad_peers_are_refused(void **state)
