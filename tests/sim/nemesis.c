@@ -4,6 +4,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void tune_story(struct world *w)
+{
+	struct tuning *t = &w->t;
+	unsigned draw = sim_below(w, 10);
+
+	if (draw == 0) {
+		t->story = STORY_CHURN;
+		t->voters = t->nodes = 5;
+		t->max_size = t->inflight = 1;
+		t->nemesis_ms = 200 + sim_below(w, 300);
+		t->client_ms = 5 + sim_below(w, 20);
+		t->delay_max = 5 + sim_below(w, 40);
+		t->pre_vote = sim_chance(w, 50);
+		t->check_quorum = sim_chance(w, 50);
+		t->drop = t->read = 0;
+	} else if (draw == 1) {
+		t->story = STORY_LAG;
+		t->voters = 3;
+		t->nodes = 5;
+		t->nemesis_ms = 300 + sim_below(w, 200);
+		t->drop = 0;
+	}
+}
+
 void nemesis_tune(struct world *w)
 {
 	struct tuning *t = &w->t;
@@ -18,7 +42,7 @@ void nemesis_tune(struct world *w)
 	t->disk_max = sim_chance(w, 30) ? 0 : sim_below(w, 40);
 	t->client_ms = 5 + sim_below(w, 60);
 	t->nemesis_ms = 60 + sim_below(w, 300);
-	t->run_ms = 4000 + sim_below(w, 2000);
+	t->run_ms = 5000 + sim_below(w, 3000);
 	t->lazy_ready = sim_chance(w, 50) ? 0 : sim_below(w, 60);
 	t->flush = sim_chance(w, 30) ? 100 : sim_below(w, 60);
 	t->read = sim_below(w, 50);
@@ -26,6 +50,7 @@ void nemesis_tune(struct world *w)
 	t->check_quorum = sim_chance(w, 75);
 	t->step_down = sim_chance(w, 50);
 	t->burst = sim_chance(w, 50);
+	t->slow_apply = sim_chance(w, 40);
 	t->changes = sim_chance(w, 60);
 	t->crashes = !quiet && sim_chance(w, 75);
 	t->cuts = !quiet && sim_chance(w, 75);
@@ -35,6 +60,7 @@ void nemesis_tune(struct world *w)
 	t->max_committed = sim_chance(w, 50) ? 0 : 20 + sim_below(w, 300);
 	t->max_uncommitted = sim_chance(w, 50) ? 0 : 50 + sim_below(w, 2000);
 	t->inflight = 1 + sim_below(w, sim_chance(w, 50) ? 4 : 64);
+	tune_story(w);
 }
 
 struct node *sim_leader(struct world *w)
@@ -81,6 +107,11 @@ static void cut(struct world *w)
 	    side[2], side[3], side[4], side[5], side[6]);
 }
 
+static void set_cut(struct world *w, raft_id a, raft_id b)
+{
+	w->cut[a][b] = w->cut[b][a] = true;
+}
+
 static void crash(struct world *w)
 {
 	struct node *n = sim_chance(w, 40) ? sim_leader(w) : any(w);
@@ -110,8 +141,19 @@ static void pause_one(struct world *w)
 
 static void slow_disk(struct world *w)
 {
-	any(w)->slow_until = w->now + 100 + sim_below(w, 1000);
+	any(w)->append.slow_until = w->now + 100 + sim_below(w, 1000);
 	w->count[SIM_SLOW_DISK]++;
+}
+
+/* Some apply late what they know to be committed. */
+static void slow_apply(struct world *w)
+{
+	uint64_t until = w->now + 500 + sim_below(w, 2000);
+
+	for (raft_id id = 1; id <= w->t.nodes; id++)
+		if (sim_chance(w, 40))
+			w->node[id].apply.slow_until = until;
+	w->count[SIM_SLOW_APPLY]++;
 }
 
 /* ---- Operators ---- */
@@ -210,13 +252,68 @@ static void compact(struct world *w)
 	check_node(n);
 }
 
-void nemesis_act(struct world *w)
+/* ---- Stories ---- */
+
+/* The leader and one other, or none, apart from the rest. */
+static void churn(struct world *w)
+{
+	struct node *leader = sim_leader(w);
+	raft_id with = any(w)->id;
+
+	net_heal(w);
+	if (leader == NULL || sim_chance(w, 20))
+		return;
+	if (sim_chance(w, 50)) {
+		node_crash(leader);
+		sim_schedule(
+		    w, (struct event){.at = w->now + 20 + sim_below(w, 300),
+			   .kind = EV_RESTART,
+			   .node = leader->id});
+		return;
+	}
+	for (raft_id id = 1; id <= w->t.nodes; id++)
+		if (id != leader->id && id != with)
+			set_cut(w, leader->id, id);
+}
+
+/* Two join or leave at once; then two that have not applied it are alone. */
+static void lag(struct world *w)
+{
+	struct node *leader = sim_leader(w);
+	struct raft_conf_change c = {
+	    RAFT_JOINT_IMPLICIT, 2, {{RAFT_ADD_VOTER, 4}, {RAFT_ADD_VOTER, 5}}};
+	raft_id a = any(w)->id, b = any(w)->id;
+
+	net_heal(w);
+	if (leader == NULL || leader->paused_until > w->now)
+		return;
+	switch (w->stage++ % 3) {
+	case 0:
+		slow_apply(w);
+		leader->apply.slow_until = 0;
+		if (id_in(leader->raft->tracker.conf.voters,
+			leader->raft->tracker.conf.voters_n, 5))
+			c.changes[0].type = c.changes[1].type = RAFT_REMOVE;
+		if (enough_stay(&leader->raft->tracker.conf, &c))
+			raft_propose_conf_change(leader->raft, &c);
+		node_after(leader);
+		break;
+	case 1:
+		for (raft_id id = 1; id <= w->t.nodes; id++)
+			if (id != a && id != b) {
+				set_cut(w, a, id);
+				set_cut(w, b, id);
+			}
+		break;
+	default: break;
+	}
+}
+
+static void mischief(struct world *w)
 {
 	const struct tuning *t = &w->t;
 
-	if (w->healing)
-		return;
-	switch (sim_below(w, 14)) {
+	switch (sim_below(w, 15)) {
 	case 0:
 	case 1:
 		if (t->cuts)
@@ -241,10 +338,27 @@ void nemesis_act(struct world *w)
 		if (t->changes)
 			change(w);
 		break;
+	case 12:
+		if (t->slow_apply)
+			slow_apply(w);
+		break;
 	default:
 		if (t->compaction)
 			compact(w);
 		break;
+	}
+}
+
+void nemesis_act(struct world *w)
+{
+	const struct tuning *t = &w->t;
+
+	if (w->healing)
+		return;
+	switch (t->story) {
+	case STORY_NONE: mischief(w); break;
+	case STORY_CHURN: churn(w); break;
+	case STORY_LAG: lag(w); break;
 	}
 	sim_schedule(w, (struct event){.at = w->now + t->nemesis_ms / 2 +
 					     sim_below(w, t->nemesis_ms),
@@ -328,7 +442,7 @@ static void set_members(struct world *w, struct node *leader)
 	for (raft_id id = 1; id <= w->t.nodes; id++) {
 		struct node *n = &w->node[id];
 
-		n->slow_until = 0;
+		n->append.slow_until = n->apply.slow_until = 0;
 		if (run[id])
 			node_boot(n);
 		else

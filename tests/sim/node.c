@@ -59,7 +59,7 @@ void node_boot(struct node *n)
 		return;
 	}
 	n->up = true;
-	n->disk_busy = n->ready_due = false;
+	n->ready_due = false;
 	n->paused_until = 0;
 	sim_say(w, "n%llu starts: term %llu, applied %llu, last %llu",
 	    (unsigned long long)n->id, (unsigned long long)n->disk.hard.term,
@@ -74,35 +74,65 @@ void node_boot(struct node *n)
 	node_after(n);
 }
 
-static void op_drop(struct node *n)
+static struct raft_message *lane_take(struct lane *l)
 {
-	free(n->op[0]);
-	n->op_n--;
-	for (size_t i = 0; i < n->op_n; i++)
-		n->op[i] = n->op[i + 1];
+	struct raft_message *m = l->op[0];
+
+	l->n--;
+	for (size_t i = 0; i < l->n; i++)
+		l->op[i] = l->op[i + 1];
+	return m;
 }
 
-/* The disk may have got further than anybody was told. */
+static void lane_add(struct lane *l, const struct raft_message *m)
+{
+	l->op = sim_grow(l->op, &l->cap, l->n + 1, sizeof(*l->op));
+	l->op[l->n] = raft_message_copy(m);
+	if (l->op[l->n++] == NULL)
+		abort();
+}
+
+static void lane_start(struct node *n, struct lane *l, enum sim_event_kind done)
+{
+	struct world *w = n->w;
+	unsigned ms = sim_below(w, w->t.disk_max + 1);
+
+	if (l->busy || l->n == 0)
+		return;
+	if (w->now < l->slow_until)
+		ms += 50 + sim_below(w, 300);
+	l->busy = true;
+	sim_schedule(w, (struct event){.at = w->now + ms,
+			    .kind = done,
+			    .node = n->id,
+			    .incarnation = n->incarnation});
+}
+
+static void lane_clear(struct lane *l)
+{
+	while (l->n > 0)
+		free(lane_take(l));
+	l->busy = false;
+}
+
+/* A crash: the disk may have got further than anybody was told. */
 static void sync_some(struct node *n)
 {
-	size_t done = 0, appends = 0, keep;
+	size_t appends = n->append.n, done = 0, keep;
 
-	for (size_t i = 0; i < n->op_n; i++)
-		appends += n->op[i]->type == RAFT_MSG_STORAGE_APPEND;
 	keep = appends == 0 || sim_chance(n->w, 60)
 		   ? 0
 		   : sim_below(n->w, (unsigned)appends + 1);
-	while (done < keep && n->op_n > 0) {
-		if (n->op[0]->type == RAFT_MSG_STORAGE_APPEND) {
-			disk_append(n, n->op[0]);
-			done++;
-		}
-		op_drop(n);
+	for (; done < keep; done++) {
+		struct raft_message *m = lane_take(&n->append);
+
+		disk_append(n, m);
+		free(m);
 	}
 	n->w->count[SIM_SYNCED_UNSAID] += done > 0;
 	n->w->count[SIM_LOST_WRITE] += done < appends;
-	while (n->op_n > 0)
-		op_drop(n);
+	lane_clear(&n->append);
+	lane_clear(&n->apply);
 }
 
 void node_crash(struct node *n)
@@ -120,34 +150,19 @@ void node_crash(struct node *n)
 	disk_crash(n);
 }
 
+void node_free(struct node *n)
+{
+	raft_free(n->raft);
+	lane_clear(&n->append);
+	lane_clear(&n->apply);
+	free(n->append.op);
+	free(n->apply.op);
+}
+
 void node_step(struct node *n, const struct raft_message *m)
 {
 	say_message(n, "<-", m);
 	raft_step(n->raft, m);
-}
-
-static void op_add(struct node *n, const struct raft_message *m)
-{
-	n->op = sim_grow(n->op, &n->op_cap, n->op_n + 1, sizeof(*n->op));
-	n->op[n->op_n] = raft_message_copy(m);
-	if (n->op[n->op_n++] == NULL)
-		abort();
-}
-
-static void disk_start(struct node *n)
-{
-	struct world *w = n->w;
-	unsigned ms = sim_below(w, w->t.disk_max + 1);
-
-	if (n->disk_busy || n->op_n == 0)
-		return;
-	if (w->now < n->slow_until)
-		ms += 50 + sim_below(w, 300);
-	n->disk_busy = true;
-	sim_schedule(w, (struct event){.at = w->now + ms,
-			    .kind = EV_DISK,
-			    .node = n->id,
-			    .incarnation = n->incarnation});
 }
 
 void node_ready(struct node *n)
@@ -164,14 +179,16 @@ void node_ready(struct node *n)
 			const struct raft_message *m = &rd.messages[i];
 
 			say_message(n, "->", m);
-			if (m->to == RAFT_APPEND_THREAD ||
-			    m->to == RAFT_APPLY_THREAD)
-				op_add(n, m);
+			if (m->to == RAFT_APPEND_THREAD)
+				lane_add(&n->append, m);
+			else if (m->to == RAFT_APPLY_THREAD)
+				lane_add(&n->apply, m);
 			else
 				net_send(n, m);
 		}
 	}
-	disk_start(n);
+	lane_start(n, &n->append, EV_APPEND);
+	lane_start(n, &n->apply, EV_APPLY);
 }
 
 void node_after(struct node *n)
@@ -188,38 +205,22 @@ void node_after(struct node *n)
 		check_node(n);
 }
 
+/* What a snapshot on its way to the disk contains need not be applied. */
 static bool snapshot_waits(const struct node *n)
 {
-	for (size_t i = 1; i < n->op_n; i++)
-		if (n->op[i]->snapshot != NULL)
+	for (size_t i = 0; i < n->append.n; i++)
+		if (n->append.op[i]->snapshot != NULL)
 			return true;
 	return n->raft->log.snapshot != NULL;
 }
 
-/* The first waiting storage message is done, durably. */
-void node_disk_done(struct node *n)
+static void respond(struct node *n, const struct raft_message *m)
 {
-	struct raft_message *m;
-	struct world *w = n->w;
-
-	n->disk_busy = false;
-	if (n->op_n == 0)
-		return;
-	m = n->op[0];
-	say_message(n, "did", m);
-	if (m->type == RAFT_MSG_STORAGE_APPEND) {
-		disk_append(n, m);
-	} else if (!snapshot_waits(n)) {
-		for (size_t i = 0; i < m->entries_n && !w->failed; i++)
-			machine_apply(n, &m->entries[i]);
-		if (sim_chance(w, w->t.flush))
-			n->disk.machine = n->machine;
-	}
-	for (size_t i = 0; i < m->responses_n && !w->failed; i++) {
+	for (size_t i = 0; i < m->responses_n && !n->w->failed; i++) {
 		const struct raft_message *r = &m->responses[i];
 
-		check_send(n, r);
 		if (r->to == n->id) {
+			check_send(n, r);
 			node_step(n, r);
 			check_node(n);
 		} else {
@@ -227,8 +228,39 @@ void node_disk_done(struct node *n)
 			net_send(n, r);
 		}
 	}
-	op_drop(n);
+}
+
+static void done(struct node *n, struct lane *l, enum sim_event_kind kind,
+    struct raft_message *m)
+{
+	respond(n, m);
+	free(m);
 	node_after(n);
-	if (n->up && !w->failed)
-		disk_start(n);
+	if (n->up && !n->w->failed)
+		lane_start(n, l, kind);
+}
+
+/* The first storage message that waits is done, durably. */
+void node_append_done(struct node *n)
+{
+	struct raft_message *m = lane_take(&n->append);
+
+	n->append.busy = false;
+	say_message(n, "did", m);
+	disk_append(n, m);
+	done(n, &n->append, EV_APPEND, m);
+}
+
+void node_apply_done(struct node *n)
+{
+	struct raft_message *m = lane_take(&n->apply);
+
+	n->apply.busy = false;
+	say_message(n, "did", m);
+	if (!snapshot_waits(n))
+		for (size_t i = 0; i < m->entries_n && !n->w->failed; i++)
+			machine_apply(n, &m->entries[i]);
+	if (sim_chance(n->w, n->w->t.flush))
+		n->disk.machine = n->machine;
+	done(n, &n->apply, EV_APPLY, m);
 }

@@ -29,6 +29,7 @@
 	X(LOST_APPLY, "applied entries lost in a crash")                       \
 	X(PAUSE, "pauses")                                                     \
 	X(SLOW_DISK, "slow disks")                                             \
+	X(SLOW_APPLY, "slow state machines")                                   \
 	X(TRANSFER, "leadership transfers")                                    \
 	X(CAMPAIGN, "campaigns out of turn")                                   \
 	X(FORGET, "leaders forgotten")                                         \
@@ -75,6 +76,13 @@ struct disk { /* what a crash leaves */
 	struct machine machine;
 };
 
+struct lane { /* storage messages, done one after the other */
+	struct raft_message **op;
+	size_t n, cap;
+	bool busy;
+	uint64_t slow_until;
+};
+
 struct node {
 	struct world *w;
 	raft_id id;
@@ -82,11 +90,10 @@ struct node {
 	unsigned incarnation;
 	struct raft *raft;
 	struct disk disk;
-	struct machine machine;   /* in memory: disk.machine or newer */
-	struct raft_message **op; /* storage messages waiting for the disk */
-	size_t op_n, op_cap;
-	bool disk_busy, ready_due;
-	uint64_t paused_until, slow_until;
+	struct machine machine;    /* in memory: disk.machine or newer */
+	struct lane append, apply; /* the disk's, and the state machine's */
+	bool ready_due;
+	uint64_t paused_until;
 	unsigned missed_ticks; /* of a pause, to come all at once */
 	uint8_t snapshot_data[8];
 	/* check.c: as of the last event */
@@ -101,7 +108,8 @@ struct node {
 enum sim_event_kind {
 	EV_PACKET,
 	EV_TICK,
-	EV_DISK,
+	EV_APPEND,
+	EV_APPLY,
 	EV_CLIENT,
 	EV_NEMESIS,
 	EV_RESTART,
@@ -118,6 +126,12 @@ struct event {
 	struct raft_message *m;
 };
 
+enum sim_story { /* some seeds press on one weak spot */
+	STORY_NONE,
+	STORY_CHURN, /* leaders fall as soon as they rise */
+	STORY_LAG    /* membership moves on while some apply late */
+};
+
 struct tuning { /* drawn anew for each seed */
 	unsigned voters, nodes;
 	unsigned drop, duplicate, replay; /* per thousand */
@@ -126,7 +140,8 @@ struct tuning { /* drawn anew for each seed */
 	unsigned lazy_ready, flush, read; /* per cent */
 	bool pre_vote, check_quorum, step_down;
 	bool burst; /* a paused node gets all its ticks at once */
-	bool changes, crashes, cuts, pauses, compaction;
+	enum sim_story story;
+	bool slow_apply, changes, crashes, cuts, pauses, compaction;
 	size_t max_size, max_committed, max_uncommitted, inflight;
 };
 
@@ -166,6 +181,7 @@ struct world {
 	bool healing;
 	raft_index marker; /* healed: the cluster must apply past this */
 	raft_term marker_term;
+	unsigned stage; /* of a story */
 	uint64_t count[SIM_COUNTER_N];
 	bool verbose, failed;
 	char why[400];
@@ -201,9 +217,11 @@ void machine_apply(struct node *n, const struct raft_entry *e);
 /* node.c */
 void node_boot(struct node *n);
 void node_crash(struct node *n);
+void node_free(struct node *n);
 void node_step(struct node *n, const struct raft_message *m);
 void node_ready(struct node *n);
-void node_disk_done(struct node *n);
+void node_append_done(struct node *n);
+void node_apply_done(struct node *n);
 void node_after(struct node *n); /* each event ends with this */
 
 /* net.c */

@@ -149,7 +149,8 @@ static bool asleep(struct world *w, struct event *e)
 {
 	struct node *n = &w->node[e->node];
 	bool own = e->kind == EV_PACKET || e->kind == EV_TICK ||
-		   e->kind == EV_DISK || e->kind == EV_REPORT;
+		   e->kind == EV_APPEND || e->kind == EV_APPLY ||
+		   e->kind == EV_REPORT;
 
 	if (!own || !n->up || w->now >= n->paused_until)
 		return false;
@@ -168,9 +169,13 @@ static void dispatch(struct world *w, struct event *e)
 	switch (e->kind) {
 	case EV_PACKET: net_deliver(w, e); break;
 	case EV_TICK: tick(w, e); break;
-	case EV_DISK:
+	case EV_APPEND:
 		if (n->up && e->incarnation == n->incarnation)
-			node_disk_done(n);
+			node_append_done(n);
+		break;
+	case EV_APPLY:
+		if (n->up && e->incarnation == n->incarnation)
+			node_apply_done(n);
 		break;
 	case EV_CLIENT: client_act(w); break;
 	case EV_NEMESIS: nemesis_act(w); break;
@@ -249,10 +254,7 @@ void sim_free(struct world *w)
 	for (raft_id id = 1; id <= SIM_NODES; id++) {
 		struct node *n = &w->node[id];
 
-		raft_free(n->raft);
-		for (size_t i = 0; i < n->op_n; i++)
-			free(n->op[i]);
-		free(n->op);
+		node_free(n);
 		disk_free(&n->disk);
 	}
 	for (size_t i = 0; i < w->heap_n; i++)
