@@ -1,9 +1,9 @@
 /* internal.h -- what mesh.c, link.c and receive.c share.
  *
  * The owner is the thread that calls mesh.h.  It alone writes peers, links and
- * the send counter.  mesh.lock guards what the receiver threads and nng's pipe
+ * the send counter.  mesh.lock guards what the receiver threads and nng's
  * callbacks touch: it is held for short copies only, and never across a call
- * into nng, whose own locks are held when a callback asks for it. */
+ * into nng, whose own locks may be held when a callback asks for it. */
 #ifndef QUORATE_MESH_INTERNAL_H
 #define QUORATE_MESH_INTERNAL_H
 
@@ -16,28 +16,49 @@
 
 struct link;
 
-/* One PUSH socket and its dialer.  nng calls back with a pointer to it until
- * the socket is closed. */
+/* One message on its way: its length (64 bits), then its bytes. */
+struct frame {
+	uint8_t *p;
+	size_t len;
+};
+
+enum lane_step { LANE_DIAL, LANE_GREET, LANE_HEAR, LANE_SLEEP };
+
+/* The sending end of a pipeline: one TCP connection to a PULL listener, dialled
+ * again whenever it breaks.  (nng 1.5.2's own PUSH socket writes into freed
+ * memory when a connection breaks under load, nng #1653, and cannot bound the
+ * time of a dial: so this end stands on nng_stream.)
+ *
+ * `work` makes the connection; then `in` waits for its end and `out` writes.
+ * The stream is freed, and work takes over again, when neither flag is set. */
 struct lane {
 	struct link *link;
 	enum mesh_channel channel;
-	nng_socket socket;
-	nng_dialer dialer;
-	bool open;
+	size_t room; /* frames in the queue */
+	nng_stream_dialer *dialer;
+	nng_aio *work, *out, *in;
+	/* work's, while nobody sends or receives: */
+	enum lane_step step;
+	nng_duration backoff;
+	uint8_t greeting[8], stray[8];
+	size_t greeted;
+	nng_stream *stream;
+	/* whoever set sending: */
+	struct frame current;
+	size_t done;
 	/* under mesh.lock: */
-	int pipe;      /* the pipe that is up; 0: none */
-	int gone;      /* the last one that went: its removal can overtake its
-			* arrival */
-	bool down, up; /* events that wait for mesh_receive */
+	bool up, sending, receiving, closing;
+	bool told_down, told_up; /* events that wait for mesh_receive */
+	uint64_t up_ms;
+	struct frame queue[MESH_SEND_MESSAGES];
+	size_t head, count;
 };
 
-/* Our way to one address.  Made once and closed in mesh_stop only: nng 1.5.2
- * uses freed memory when dialers close under load (nng #1657, #1658).  A link
- * without a peer is parked: it dials slowly and nothing is sent on it. */
+/* Our way to a peer. */
 struct link {
 	struct link *next;
 	struct mesh *mesh;
-	uint64_t peer; /* under mesh.lock; 0: parked */
+	uint64_t peer;
 	char address[MESH_ADDRESS_MAX + 1];
 	struct lane lanes[MESH_CHANNELS];
 };
@@ -76,7 +97,6 @@ struct mesh {
 	uint64_t boot;         /* constant */
 	size_t payload_max[MESH_CHANNELS], queue_count, queue_bytes;
 	struct link *links; /* the owner's */
-	size_t links_n;
 	uint64_t counter;
 	struct inlet inlets[MESH_CHANNELS];
 	/* under lock; the owner reads peers and self_id without: */
@@ -98,13 +118,12 @@ enum code mesh_nng_error(struct err *e, int rv, const char *what);
 
 /* E_INVAL: not a host and a port below 65535. */
 enum code mesh_address_check(struct span address, struct err *e) MUST_CHECK;
-/* A link to the address for peer: a parked one, or a new one. */
-enum code mesh_link_take(struct mesh *m, uint64_t peer, struct span address,
+enum code mesh_link_open(struct mesh *m, uint64_t peer, struct span address,
     struct link **out, struct err *e) MUST_CHECK;
-void mesh_link_park(struct link *l); /* NULL is fine */
-void mesh_links_close(struct mesh *m);
-/* Send one sealed message; takes msg. */
-enum code mesh_lane_send(struct lane *lane, nng_msg *msg) MUST_CHECK;
+void mesh_link_close(struct link *l); /* NULL is fine */
+/* Send one frame, or free it.  heard_ms: when the peer was heard last. */
+enum code mesh_lane_send(
+    struct lane *lane, struct frame f, uint64_t heard_ms) MUST_CHECK;
 
 /* ---- receive.c ---- */
 

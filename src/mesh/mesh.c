@@ -10,6 +10,8 @@
 #include "base/metrics.h"
 #include "mesh/internal.h"
 
+#define FRAME_LEN_LEN 8
+
 void mesh_signal(struct mesh *m)
 {
 	if (m->signalled)
@@ -139,7 +141,8 @@ void mesh_stop(struct mesh *m)
 	pthread_mutex_unlock(&m->lock);
 	for (int i = 0; i < MESH_CHANNELS; i++)
 		mesh_inlet_stop(&m->inlets[i]);
-	mesh_links_close(m);
+	while (m->links != NULL)
+		mesh_link_close(m->links);
 	for (size_t i = 0; i < m->peers_n; i++)
 		peer_free(m->peers[i]);
 	if (m->event_fd >= 0)
@@ -206,9 +209,9 @@ static enum code peer_redial(
 	if (same_address(p, address))
 		return E_OK;
 	if (address.len > 0 &&
-	    (rc = mesh_link_take(m, p->id, address, &l, e)) != E_OK)
+	    (rc = mesh_link_open(m, p->id, address, &l, e)) != E_OK)
 		return rc;
-	mesh_link_park(p->link);
+	mesh_link_close(p->link);
 	p->link = l;
 	return E_OK;
 }
@@ -280,36 +283,40 @@ void mesh_peer_remove(struct mesh *m, uint64_t id)
 	pthread_mutex_unlock(&m->lock);
 	if (p == NULL)
 		return;
-	mesh_link_park(p->link);
+	mesh_link_close(p->link);
 	peer_free(p);
 }
 
 /* ---- Sending ---- */
 
 static enum code seal_and_send(struct mesh *m, const struct peer *p,
-    enum mesh_channel channel, struct span payload)
+    enum mesh_channel channel, struct span payload, uint64_t heard_ms)
 {
 	struct seal_header h = {.channel = (uint8_t)channel,
 	    .from = m->self_id,
 	    .to = p->id,
 	    .boot = m->boot,
 	    .counter = ++m->counter};
+	struct frame f = {.len = FRAME_LEN_LEN + SEAL_OVERHEAD + payload.len};
 	uint8_t nonce[SEAL_NONCE_LEN];
-	nng_msg *msg;
 
-	if (nng_msg_alloc(&msg, SEAL_OVERHEAD + payload.len) != 0)
+	f.p = malloc(f.len);
+	if (f.p == NULL)
 		return E_NOMEM;
 	random_bytes(nonce, sizeof(nonce));
-	mesh_seal(nng_msg_body(msg), &m->self, &p->keys, &h, nonce, payload);
-	return mesh_lane_send(&p->link->lanes[channel], msg);
+	put_u64be(f.p, f.len - FRAME_LEN_LEN);
+	mesh_seal(f.p + FRAME_LEN_LEN, &m->self, &p->keys, &h, nonce, payload);
+	return mesh_lane_send(&p->link->lanes[channel], f, heard_ms);
 }
 
-static bool lane_up(struct mesh *m, const struct lane *lane)
+static bool lane_up(struct mesh *m, const struct peer *p,
+    enum mesh_channel channel, uint64_t *heard_ms)
 {
 	bool up;
 
 	pthread_mutex_lock(&m->lock);
-	up = lane->pipe != 0;
+	up = p->link->lanes[channel].up;
+	*heard_ms = p->heard_ms;
 	pthread_mutex_unlock(&m->lock);
 	return up;
 }
@@ -318,14 +325,15 @@ static enum code send_to(
     struct mesh *m, uint64_t to, enum mesh_channel channel, struct span payload)
 {
 	const struct peer *p = mesh_peer_find(m, to);
+	uint64_t heard_ms;
 
 	if (p == NULL || m->self_id == 0)
 		return E_NOTFOUND;
 	if (payload.len > m->payload_max[channel])
 		return E_INVAL;
-	if (p->link == NULL || !lane_up(m, &p->link->lanes[channel]))
+	if (p->link == NULL || !lane_up(m, p, channel, &heard_ms))
 		return E_UNAVAILABLE;
-	return seal_and_send(m, p, channel, payload);
+	return seal_and_send(m, p, channel, payload, heard_ms);
 }
 
 enum code mesh_send(
@@ -352,17 +360,17 @@ int mesh_fd(const struct mesh *m)
 
 static bool lane_event(struct lane *lane, struct mesh_event *out)
 {
-	if (lane->link->peer == 0 || (!lane->down && !lane->up))
+	if (!lane->told_down && !lane->told_up)
 		return false;
 	*out = (struct mesh_event){
-	    .kind = lane->down ? MESH_UNREACHABLE : MESH_REACHABLE,
+	    .kind = lane->told_down ? MESH_UNREACHABLE : MESH_REACHABLE,
 	    .channel = lane->channel,
 	    .peer = lane->link->peer,
 	};
-	if (lane->down)
-		lane->down = false;
+	if (lane->told_down)
+		lane->told_down = false;
 	else
-		lane->up = false;
+		lane->told_up = false;
 	return true;
 }
 
@@ -428,7 +436,7 @@ bool mesh_peer_status(struct mesh *m, uint64_t id, struct mesh_peer_status *out)
 	if (p != NULL) {
 		out->heard_ms = p->heard_ms;
 		for (int c = 0; c < MESH_CHANNELS && p->link != NULL; c++)
-			out->connected[c] = p->link->lanes[c].pipe != 0;
+			out->connected[c] = p->link->lanes[c].up;
 	}
 	pthread_mutex_unlock(&m->lock);
 	return p != NULL;

@@ -2,7 +2,7 @@
  *
  * Two channels: messages on port P, snapshot chunks on P + 1, so a heartbeat
  * never queues behind a chunk.  For each channel one PULL listener, one thread
- * that opens what arrives, and one PUSH socket per peer.  Payloads are opaque.
+ * that opens what arrives, and one connection per peer.  Payloads are opaque.
  *
  * Delivery is best effort: a message may be lost, late, reordered, or arrive
  * again after its sender restarted (never twice within one boot of sender and
@@ -17,8 +17,8 @@
 
 #include "base/buf.h"
 
-#define MESH_KEY_LEN 32       /* X25519, public and secret */
-#define MESH_PEERS_MAX 256    /* peers; and addresses dialled in a life */
+#define MESH_KEY_LEN 32 /* X25519, public and secret */
+#define MESH_PEERS_MAX 256
 #define MESH_ADDRESS_MAX 261  /* bytes of "host:port" */
 #define MESH_SEND_MESSAGES 64 /* queued for a peer before a drop */
 #define MESH_SEND_CHUNKS 4    /* the same on the snapshot channel */
@@ -58,9 +58,8 @@ void mesh_set_self(struct mesh *m, uint64_t self);
 
 /* Who peer id is and where it listens ("host:port" of its message channel;
  * empty: it may talk to us, and is not dialled).  Setting the same again does
- * nothing; a new key forgets the old one at once; a new address dials anew and
- * parks the old link (nng 1.5.2 may not close one while it runs).  Host names
- * are resolved again at each reconnection.
+ * nothing; a new key forgets the old one at once; a new address dials anew.
+ * Host names are resolved again at each reconnection.
  * Errors: E_INVAL (id 0, our own key, a key of low order, address),
  * E_EXHAUSTED (MESH_PEERS_MAX), E_NOMEM, E_IO; then the peer is as it was. */
 enum code mesh_peer_set(struct mesh *m, uint64_t id,
@@ -69,7 +68,9 @@ enum code mesh_peer_set(struct mesh *m, uint64_t id,
 /* Nothing more is sent to it or opened from it.  Unknown ids are fine. */
 void mesh_peer_remove(struct mesh *m, uint64_t id);
 
-/* Seal and queue; never waits.  The payload is copied.
+/* Seal and queue; never waits.  The payload is copied.  A peer that is sent to
+ * and not heard for three seconds is dialled anew: so whoever is alive says
+ * something to each peer at least once a second.
  * Errors (no text: this is the hot path): E_NOTFOUND no such peer, or our own
  * id is not known; E_UNAVAILABLE no link to it now; E_EXHAUSTED its queue is
  * full, which also makes an UNREACHABLE event; E_INVAL too large; E_NOMEM.
