@@ -52,14 +52,15 @@ static enum code read_object(
 	struct buf text;
 	enum code rc;
 
+	*out = NULL;
 	buf_init(&text);
 	rc = base64_decode(&text, part, BASE64_URL, NULL);
+	if (rc == E_OK)
+		*out = json_loadb((const char *)text.p, text.len,
+		    JSON_REJECT_DUPLICATES, NULL);
 	if (rc == E_NOMEM)
 		rc = err_nomem(e);
-	else if (rc != E_OK)
-		rc = malformed(e, what);
-	else if (!json_is_object(*out = json_loadb((const char *)text.p,
-				     text.len, JSON_REJECT_DUPLICATES, NULL)))
+	else if (rc != E_OK || !json_is_object(*out))
 		rc = malformed(e, what);
 	if (rc != E_OK) {
 		json_decref(*out);

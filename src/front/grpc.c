@@ -8,6 +8,9 @@
 
 #define STREAMS_MAX 128
 #define STREAM_WINDOW (128 * 1024)
+#define DROP_MAX                                                               \
+	(32 * 1024) /* of a refused request's rest; fits the window            \
+		     */
 #define HEADERS_MAX (40 * 1024)
 #define HELD_MAX (1024 * 1024) /* unanswered request bytes, a connection */
 #define REQUEST_MS 10000       /* from the headers to the end of the request */
@@ -103,6 +106,25 @@ static void fail_http(struct grpc_call *call, const char *http_status,
 		    call->stream, NGHTTP2_INTERNAL_ERROR);
 }
 
+/* Refuse for a reason that is known before the request has ended.  Clients
+ * take an answer best when they have said everything, and what they may still
+ * say is bounded by the stream's window: so it waits. */
+static void refuse_early(struct grpc_call *call, const char *http_status,
+    int status, const char *text)
+{
+	if (call->refuse_http != NULL)
+		return;
+	call->refuse_http = http_status;
+	call->refuse_status = status;
+	call->refuse_text = text;
+}
+
+static void send_refusal(struct grpc_call *call)
+{
+	fail_http(
+	    call, call->refuse_http, call->refuse_status, call->refuse_text);
+}
+
 void grpc_fail(struct grpc_call *call, int status, const char *text)
 {
 	fail_http(call, "200", status, text);
@@ -194,7 +216,9 @@ static void on_guard(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (call->answered)
 		return;
-	if (call->ended) {
+	if (call->refuse_http != NULL) {
+		send_refusal(call);
+	} else if (call->ended) {
 		metric_inc(M_issue_unknown);
 		grpc_fail(call, code_grpc(E_UNAVAILABLE),
 		    "the node did not answer in time; the outcome is unknown");
@@ -235,22 +259,21 @@ static struct grpc_call *call_new(struct conn *c, int32_t stream)
 /* ---- Requests -------------------------------------------------------------
  */
 
-/* What the headers alone decide; false if the call is answered. */
-static bool check_headers(struct grpc_call *call)
+/* What the headers alone decide. */
+static void check_headers(struct grpc_call *call)
 {
 	if (!call->post)
-		fail_http(
+		refuse_early(
 		    call, "405", GRPC_UNIMPLEMENTED, "gRPC calls are POSTs");
 	else if (!call->is_grpc)
-		fail_http(call, "415", GRPC_INVALID_ARGUMENT,
+		refuse_early(call, "415", GRPC_INVALID_ARGUMENT,
 		    "the content type is not application/grpc");
 	else if (call->repeated)
-		grpc_fail(call, GRPC_INVALID_ARGUMENT,
+		refuse_early(call, "200", GRPC_INVALID_ARGUMENT,
 		    "authorization or clusterid is repeated, or too long");
 	else if (find_method(call->path) == NULL)
-		grpc_fail(
-		    call, GRPC_UNIMPLEMENTED, "no such service or method here");
-	return !call->answered;
+		refuse_early(call, "200", GRPC_UNIMPLEMENTED,
+		    "no such service or method here");
 }
 
 /* What the prefix says, as soon as it is there. */
@@ -262,22 +285,24 @@ static void check_prefix(struct grpc_call *call)
 		return;
 	len = get_u32be(call->body.p + 1);
 	if (call->body.p[0] != 0)
-		grpc_fail(call, GRPC_UNIMPLEMENTED,
+		refuse_early(call, "200", GRPC_UNIMPLEMENTED,
 		    "compressed messages are not supported");
 	else if (len > GRPC_MESSAGE_MAX)
-		grpc_fail(call, GRPC_RESOURCE_EXHAUSTED,
+		refuse_early(call, "200", GRPC_RESOURCE_EXHAUSTED,
 		    "the message is longer than 64 KiB");
 	else if (call->body.len > GRPC_PREFIX + (size_t)len)
-		grpc_fail(
-		    call, GRPC_UNIMPLEMENTED, "one call takes one message");
+		refuse_early(call, "200", GRPC_UNIMPLEMENTED,
+		    "one call takes one message");
 }
 
 static void dispatch(struct grpc_call *call)
 {
 	struct span message;
 
-	if (call->answered)
+	if (call->refuse_http != NULL) {
+		send_refusal(call);
 		return;
+	}
 	if (call->body.len < GRPC_PREFIX ||
 	    call->body.len - GRPC_PREFIX != get_u32be(call->body.p + 1)) {
 		grpc_fail(call, GRPC_INTERNAL,
@@ -297,8 +322,14 @@ static void take_body(struct grpc_call *call, const uint8_t *p, size_t len)
 
 	if (call->answered)
 		return;
+	if (call->refuse_http != NULL) {
+		call->dropped += len;
+		if (call->dropped > DROP_MAX)
+			send_refusal(call);
+		return;
+	}
 	if (c->held + len > HELD_MAX || !buf_add(&call->body, p, len)) {
-		grpc_fail(call, GRPC_RESOURCE_EXHAUSTED,
+		refuse_early(call, "200", GRPC_RESOURCE_EXHAUSTED,
 		    "too many requests at once on this connection");
 		return;
 	}
@@ -398,9 +429,9 @@ static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
 				frame->hd.type != NGHTTP2_DATA))
 		return 0;
 	call->ended = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
-	if (is_request(frame) && !check_headers(call))
-		return 0;
-	if (call->ended)
+	if (is_request(frame))
+		check_headers(call);
+	if (call->ended && !call->answered)
 		dispatch(call);
 	return 0;
 }

@@ -17,7 +17,6 @@
 #define GRPC_RESOURCE_EXHAUSTED 8
 #define GRPC_UNIMPLEMENTED 12
 #define GRPC_INTERNAL 13
-#define GRPC_UNAVAILABLE 14
 
 struct conn;
 
@@ -33,6 +32,10 @@ struct grpc_call {
 	struct buf body; /* prefix and message, as received */
 	bool ended;      /* the client has sent everything */
 	bool answered;
+	/* Refused before it has ended; literals. */
+	const char *refuse_http, *refuse_text;
+	int refuse_status;
+	size_t dropped; /* bytes received since */
 	/* The answer */
 	struct buf reply;
 	size_t reply_at;

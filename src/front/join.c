@@ -152,9 +152,6 @@ static enum code check_api_key(struct request *r, struct err *e)
 	const char *pem;
 	enum code rc = text_field(r->inner, "api_csr", 16384, &pem, e);
 
-	if (rc == E_OK)
-		rc = base64_field(
-		    r->inner, "api_spki", CA_SPKI_MAX, &r->api_spki, e);
 	if (rc != E_OK)
 		return rc;
 	rc = pki_csr_parse(span_str(pem), &csr, e);
@@ -232,6 +229,8 @@ static enum code parse_request(
 		 sizeof(r->mesh_key), e)) != E_OK ||
 	    (rc = hex_field(
 		 r->inner, "log_key", log_key, sizeof(log_key), e)) != E_OK ||
+	    (rc = base64_field(
+		 r->inner, "api_spki", CA_SPKI_MAX, &r->api_spki, e)) != E_OK ||
 	    (rc = check_addresses(r, e)) != E_OK)
 		return err_wrap(e, rc, "body");
 	return E_OK;
@@ -257,16 +256,23 @@ static const struct ca_node *find_node(
 	return NULL;
 }
 
-/* A node already taken in may go on asking after its token has expired. */
+/* A node already taken in may go on asking when its token has expired or gone:
+ * it is known by the API key that operators registered. */
 static enum code check_token(const struct ca_view *v, const struct request *r,
     const struct ca_node *n, struct err *e)
 {
 	const struct ca_join_token *t = find_token(v, r);
 
+	if (n != NULL)
+		return span_eq(buf_span(&r->api_spki), n->api_spki)
+			   ? E_OK
+			   : err_set(e, E_CONFLICT,
+				 "this node is registered with another API "
+				 "key");
 	if (t == NULL)
 		return err_set(e, E_UNAUTH,
 		    "no such join token: ask whoever made it for another");
-	if (n == NULL && t->expires_ms <= clock_unix_ms())
+	if (t->expires_ms <= clock_unix_ms())
 		return err_set(e, E_UNAUTH,
 		    "the join token has expired: quorate token create makes "
 		    "another");
