@@ -201,9 +201,9 @@ static enum verdict grpc_try(struct client *c, const struct server *s,
 	} else {
 		v = attempt_run(c, &a, e);
 	}
-	/* A connection that broke: to ask another node is safe, what may have
-	 * been issued was not delivered. */
-	if (v == TRY_LOST && e->code == E_UNAVAILABLE)
+	/* No answer: to ask another node is safe, what may have been issued
+	 * was not delivered. */
+	if (v == TRY_LOST)
 		v = TRY_NEXT;
 	if (v == TRY_DONE && *rc == E_OK)
 		v = judge(c, g, &a, rc, e);
@@ -211,6 +211,15 @@ static enum verdict grpc_try(struct client *c, const struct server *s,
 		snprintf(g->server, 300, "%s", s->name);
 	attempt_free(&a);
 	return v;
+}
+
+/* One header value: nothing else may come in with it. */
+static bool printable(const char *s)
+{
+	for (; s != NULL && *s != '\0'; s++)
+		if (*s <= ' ' || *s > '~')
+			return false;
+	return true;
 }
 
 enum code client_certificate(struct client *c,
@@ -222,8 +231,12 @@ enum code client_certificate(struct client *c,
 	struct buf body;
 	enum code rc;
 
-	buf_init(&body);
 	server[0] = '\0';
+	if (!printable(r->token) || !printable(r->cluster))
+		return err_set(e, E_INVAL,
+		    "the token or the cluster holds blanks or control "
+		    "characters");
+	buf_init(&body);
 	rc = wire_csr_request_encode(&body, &msg, e);
 	buf_add_u8(&g.frame, 0); /* not compressed */
 	buf_add_u32be(&g.frame, (uint32_t)body.len);

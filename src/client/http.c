@@ -200,15 +200,13 @@ static void set_request(struct client *c, struct attempt *a)
 	}
 }
 
-/* The handshake was done, so the request may have arrived. */
+/* Nothing of a request leaves before the handshake is done. */
 static bool was_sent(CURL *h)
 {
-	curl_off_t handshake_us = 0;
 	long sent = 0;
 
-	curl_easy_getinfo(h, CURLINFO_APPCONNECT_TIME_T, &handshake_us);
 	curl_easy_getinfo(h, CURLINFO_REQUEST_SIZE, &sent);
-	return handshake_us > 0 && sent > 0;
+	return sent > 0;
 }
 
 static enum verdict failed(struct client *c, CURLcode rc, struct err *e)
@@ -280,8 +278,9 @@ enum code client_need_root(
 		sha256_of(sum, buf_span(&der));
 		if (sodium_memcmp(sum, c->pin, sizeof(sum)) != 0)
 			rc = err_set(e, E_DENIED,
-			    "its root is not the one in the join token: "
-			    "another trust domain, or somebody in between");
+			    "its root is not the one that was pinned (by the "
+			    "join token): another trust domain, or somebody "
+			    "in between");
 	}
 	if (rc == E_OK)
 		rc = pki_pem_add(&c->root, "CERTIFICATE", buf_span(&der), e);
