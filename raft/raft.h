@@ -62,6 +62,10 @@ struct raft_hard_state { /* durable before anything that depends on it */
 /* ---- Membership [4] -------------------------------------------------------
  */
 
+/* A change takes effect when it is applied.  If fewer of the old voters stay
+ * than their quorum (two become one), and the leader is lost before the rest
+ * hear that the change is committed, they cannot elect one of themselves. */
+
 struct raft_conf_state {
 	raft_id voters[RAFT_PEERS_MAX];
 	size_t voters_n;
@@ -256,8 +260,10 @@ struct raft_config {
 struct raft;
 
 /* A node from what its storage holds.  An empty configuration is a node that
- * waits to be added.  To start a cluster, the log of its first node holds an
- * applied-on-start conf change that adds it.
+ * waits to be added.  To start a cluster, the log of its first node holds a
+ * committed conf change that adds it, which is applied when it starts.
+ * config.applied may be past the commit index that the disk holds, not past
+ * the last index.
  * RAFT_EINVAL: the configuration cannot be; RAFT_ENOMEM; RAFT_EIO. */
 int raft_init(struct raft **out, const struct raft_config *c);
 void raft_free(struct raft *r); /* NULL is fine */
@@ -273,7 +279,11 @@ int raft_step(struct raft *r, const struct raft_message *m);
 int raft_propose(struct raft *r, const struct raft_span *data, size_t n);
 int raft_propose_conf_change(struct raft *r, const struct raft_conf_change *c);
 /* Called for each committed conf change entry, with the change, or an empty
- * RAFT_NOP change (n = 1) to refuse it.  out may be NULL. */
+ * RAFT_NOP change (n = 1) to refuse it.  out may be NULL.
+ * A leader may ask storage for a snapshot from inside this call: what it gets
+ * must agree in index and configuration, so let both move on together, after
+ * it.  RAFT_EINVAL: the change cannot be; the configuration stays, on every
+ * node alike, and the entry counts as applied. */
 int raft_apply_conf_change(struct raft *r, const struct raft_conf_change *c,
     struct raft_conf_state *out);
 /* Ask for a read state (see raft_ready).  Lost silently when there is no

@@ -197,31 +197,22 @@ void disk_append(struct node *n, const struct raft_message *m)
 		n->disk.commit_synced = n->disk.hard.commit;
 }
 
-void machine_apply(struct node *n, const struct raft_entry *e)
+static void change_conf(struct node *n, const struct raft_entry *e)
 {
 	struct machine *s = &n->machine;
 	struct raft_conf_change c;
+	struct raft_conf_state next;
 	bool joint = s->conf.voters_outgoing_n > 0;
 
-	if (e->index <= s->applied)
-		return;
-	if (e->index != s->applied + 1) {
-		sim_fail(n->w, "n%llu: applies %llu after %llu",
-		    (unsigned long long)n->id, (unsigned long long)e->index,
-		    (unsigned long long)s->applied);
-		return;
-	}
-	check_applied(n, e);
-	s->applied = e->index;
-	if (e->type != RAFT_ENTRY_CONF_CHANGE)
-		return;
 	if (raft_conf_change_decode(e->data, &c) != RAFT_OK) {
 		sim_fail(n->w, "n%llu: conf change %llu does not decode",
 		    (unsigned long long)n->id, (unsigned long long)e->index);
 		return;
 	}
-	if (raft_apply_conf_change(n->raft, &c, &s->conf) != RAFT_OK)
+	/* Meanwhile the core may ask for a snapshot: of before this entry. */
+	if (raft_apply_conf_change(n->raft, &c, &next) != RAFT_OK)
 		return;
+	s->conf = next;
 	if (joint && s->conf.voters_outgoing_n == 0)
 		n->w->count[SIM_LEAVE_JOINT]++;
 	else if (s->conf.voters_outgoing_n > 0)
@@ -231,6 +222,24 @@ void machine_apply(struct node *n, const struct raft_entry *e)
 	for (size_t i = 0; i < c.n; i++)
 		n->w->count[SIM_LEARNER] +=
 		    c.changes[i].type == RAFT_ADD_LEARNER;
+}
+
+void machine_apply(struct node *n, const struct raft_entry *e)
+{
+	struct machine *s = &n->machine;
+
+	if (e->index <= s->applied)
+		return;
+	if (e->index != s->applied + 1) {
+		sim_fail(n->w, "n%llu: applies %llu after %llu",
+		    (unsigned long long)n->id, (unsigned long long)e->index,
+		    (unsigned long long)s->applied);
+		return;
+	}
+	if (e->type == RAFT_ENTRY_CONF_CHANGE)
+		change_conf(n, e);
+	check_applied(n, e);
+	s->applied = e->index;
 }
 
 /* The log may be cut only below what the machine would not lose. */

@@ -61,6 +61,11 @@ void nemesis_tune(struct world *w)
 	t->max_uncommitted = sim_chance(w, 50) ? 0 : 50 + sim_below(w, 2000);
 	t->inflight = 1 + sim_below(w, sim_chance(w, 50) ? 4 : 64);
 	tune_story(w);
+	/* Without both, a member that may not campaign and got to a later term
+	 * ignores its leader for ever: etcd's rule, kept. */
+	if (!t->pre_vote && !t->check_quorum &&
+	    (t->changes || t->story == STORY_LAG))
+		t->check_quorum = true;
 }
 
 struct node *sim_leader(struct world *w)
