@@ -11,7 +11,7 @@
 #include "wire/wire.h"
 
 #define WORLD_TD "mesh.example"
-#define WORLD_NOW_S 1800000000ULL /* of the log, and of the token tests */
+#define WORLD_NOW_S 1800000000ULL /* of the token tests */
 
 struct memdb;
 
@@ -23,6 +23,7 @@ struct world {
 	struct ca *ca;
 	struct ca_view *view;
 	uint64_t index;
+	uint64_t log_s; /* the log's time: an hour ago */
 };
 void world_make(struct world *w);
 void world_free(struct world *w);
