@@ -514,9 +514,6 @@ static void a_stalled_peer_does_not_slow_another(void **state)
 	do
 		net_event_of(&nodes[0], MESH_REACHABLE, &ev);
 	while (ev.peer != 3);
-	assert_int_equal(
-	    mesh_peer_set(nodes[1].mesh, 1, nodes[0].public, SPAN_EMPTY, NULL),
-	    E_OK);
 	for (int i = 0; i < ROUNDS; i++) {
 		full |= mesh_send(nodes[0].mesh, 3, MESH_MESSAGES,
 			    span_of(bulk, sizeof(bulk))) == E_EXHAUSTED;
