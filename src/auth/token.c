@@ -251,13 +251,15 @@ enum code auth_token(const struct auth_keys *k, struct span token,
 	if ((rc = jwt_parse(token, &j, e)) != E_OK)
 		return rc;
 	c = keys_verify(k, &j);
-	if (c == NULL)
+	if (c == NULL) {
 		rc = err_set(e, E_UNAUTH,
 		    "no registered key of any cluster verifies the token");
-	else
+	} else {
 		rc = jwt_claims(&j, &claims, e);
-	if (rc == E_OK)
-		rc = check_claims(k, c, claims, clusterid, now_s, out, e);
+		if (rc == E_OK)
+			rc = check_claims(
+			    k, c, claims, clusterid, now_s, out, e);
+	}
 	json_decref(claims);
 	jwt_free(&j);
 	ERR_clear_error(); /* of keys that did not verify */

@@ -82,35 +82,37 @@ static json_t *cert_json(const struct ca_record *rec, const struct ca_issue *i)
 	return o;
 }
 
-/* A record decoded; *en is freed with free() and *mem with wire_free. */
-static enum code decode(const struct ca_record *rec, struct ca_entry **en,
-    struct wire_memory **mem, struct err *e)
+/* A record decoded; NULL with *rc set.  Freed with free(), *mem with
+ * wire_free. */
+static struct ca_entry *decode(const struct ca_record *rec,
+    struct wire_memory **mem, enum code *rc, struct err *e)
 {
-	enum code rc;
+	struct ca_entry *en = calloc(1, sizeof(*en));
 
 	*mem = NULL;
-	*en = calloc(1, sizeof(**en));
-	if (*en == NULL)
-		return err_nomem(e);
-	rc = wire_entry_decode(rec->raw, *en, mem, e);
-	if (rc == E_OK && (*en)->kind == CA_ISSUE)
-		return E_OK;
+	if (en == NULL) {
+		*rc = err_nomem(e);
+		return NULL;
+	}
+	*rc = wire_entry_decode(rec->raw, en, mem, e);
+	if (*rc == E_OK && en->kind == CA_ISSUE)
+		return en;
 	wire_free(*mem);
 	*mem = NULL;
-	free(*en);
-	*en = NULL;
-	return err_set(e, E_CORRUPT, "record %llu does not decode",
+	free(en);
+	*rc = err_set(e, E_CORRUPT, "record %llu does not decode",
 	    (unsigned long long)rec->index);
+	return NULL;
 }
 
 static enum code add_cert(
     json_t *list, const struct ca_record *rec, struct err *e)
 {
 	struct wire_memory *mem;
-	struct ca_entry *en;
-	enum code rc = decode(rec, &en, &mem, e);
+	enum code rc;
+	struct ca_entry *en = decode(rec, &mem, &rc, e);
 
-	if (rc != E_OK)
+	if (en == NULL)
 		return rc;
 	if (json_array_append_new(list, cert_json(rec, &en->u.issue)) != 0)
 		rc = err_nomem(e);
@@ -213,7 +215,9 @@ static enum code show(struct exchange *x, const struct ca *ca,
 	if (rc == E_NOTFOUND)
 		return err_set(
 		    e, rc, "no certificate with this serial is in the log");
-	if (rc != E_OK || (rc = decode(&rec, &en, &mem, e)) != E_OK)
+	if (rc == E_OK)
+		en = decode(&rec, &mem, &rc, e);
+	if (en == NULL)
 		return rc;
 	o = cert_json(&rec, &en->u.issue);
 	json_set(o, "entry", json_base64(rec.raw));

@@ -153,9 +153,10 @@ static enum code parent_cluster(
 		    "the client certificate is not in this node's log yet");
 	else if (rc == E_OK)
 		rc = wire_entry_decode(rec.raw, en, &mem, e);
-	if (rc == E_OK && en->u.issue.cluster.len < sizeof(id->cluster))
-		memcpy(id->cluster, en->u.issue.cluster.p,
-		    en->u.issue.cluster.len);
+	if (rc == E_OK && en->kind == CA_ISSUE)
+		snprintf(id->cluster, sizeof(id->cluster), "%.*s",
+		    (int)en->u.issue.cluster.len,
+		    (const char *)en->u.issue.cluster.p);
 	ops->read_end(ops->ctx, token);
 out:
 	wire_free(mem);

@@ -246,7 +246,7 @@ static const struct ca_join_token *find_token(
 }
 
 static const struct ca_node *find_node(
-    const struct ca_view *v, const struct request *r)
+    const struct ca_view *v, const uint8_t mesh_key[CA_MESH_KEY_LEN])
 {
 	for (size_t i = 0; i < v->nodes_n; i++)
 		if (!v->nodes[i].removed &&
@@ -285,8 +285,9 @@ static enum code check_token(const struct ca_view *v, const struct request *r,
 
 /* ---- Keeping it ---- */
 
-static enum code keep(struct joins *j, const struct request *r,
-    struct pending **out, struct err *e)
+/* NULL with *rc set. */
+static struct pending *keep(
+    struct joins *j, const struct request *r, enum code *rc, struct err *e)
 {
 	uint64_t now = clock_mono_ms();
 	struct pending *p;
@@ -294,12 +295,16 @@ static enum code keep(struct joins *j, const struct request *r,
 	forget_old(j, now);
 	p = find(j, r->mesh_key);
 	if (p == NULL) {
-		if (j->n >= JOINS_MAX)
-			return err_set(e, E_EXHAUSTED,
+		if (j->n >= JOINS_MAX) {
+			*rc = err_set(e, E_EXHAUSTED,
 			    "%d nodes are waiting to be approved", JOINS_MAX);
+			return NULL;
+		}
 		p = calloc(1, sizeof(*p));
-		if (p == NULL)
-			return err_nomem(e);
+		if (p == NULL) {
+			*rc = err_nomem(e);
+			return NULL;
+		}
 		memcpy(p->mesh_key, r->mesh_key, CA_MESH_KEY_LEN);
 		p->next = j->first;
 		j->first = p;
@@ -311,8 +316,10 @@ static enum code keep(struct joins *j, const struct request *r,
 	memcpy(p->mac, r->mac, SHA256_LEN);
 	memcpy(p->cluster, r->cluster, strlen(r->cluster) + 1);
 	buf_clear(&p->body);
-	*out = p;
-	return buf_add_span(&p->body, buf_span(&r->body)) ? E_OK : err_nomem(e);
+	if (buf_add_span(&p->body, buf_span(&r->body)))
+		return p;
+	*rc = err_nomem(e);
+	return NULL;
 }
 
 /* ---- The answer ---- */
@@ -381,12 +388,8 @@ static enum code write_approval(struct exchange *x, const struct ca_node *n,
 static void on_api_cert(struct exchange *x)
 {
 	struct pending *p = find(http_loop_joins(x->loop), x->key);
-	const struct ca_node *n = NULL;
+	const struct ca_node *n = find_node(x->view, x->key);
 
-	for (size_t i = 0; i < x->view->nodes_n; i++)
-		if (memcmp(x->view->nodes[i].mesh_key, x->key,
-			CA_MESH_KEY_LEN) == 0)
-			n = &x->view->nodes[i];
 	if (p == NULL || n == NULL) {
 		x->rc = err_set(&x->err, E_INTERNAL, "the joiner is forgotten");
 		return;
@@ -458,11 +461,13 @@ enum code join_post(struct exchange *x, struct err *e)
 
 	if ((rc = parse_request(buf_span(&x->in), &r, e)) != E_OK)
 		goto out;
-	n = find_node(x->view, &r);
+	n = find_node(x->view, r.mesh_key);
 	if ((rc = check_token(x->view, &r, n, e)) != E_OK ||
 	    (rc = check_api_key(&r, e)) != E_OK ||
-	    (rc = check_issuer_key(&r, e)) != E_OK ||
-	    (rc = keep(http_loop_joins(x->loop), &r, &p, e)) != E_OK)
+	    (rc = check_issuer_key(&r, e)) != E_OK)
+		goto out;
+	p = keep(http_loop_joins(x->loop), &r, &rc, e);
+	if (p == NULL)
 		goto out;
 	if (n == NULL) {
 		json_t *o = json_object();
@@ -489,8 +494,11 @@ enum code join_list(struct exchange *x, struct err *e)
 
 	forget_old(j, now);
 	for (const struct pending *p = j->first; p != NULL; p = p->next) {
-		json_t *one = json_object();
+		json_t *one;
 
+		if (find_node(x->view, p->mesh_key) != NULL)
+			continue; /* taken in */
+		one = json_object();
 		json_set(one, "cluster", json_span(span_str(p->cluster)));
 		json_set(one, "mesh_key",
 		    json_hex(p->mesh_key, sizeof(p->mesh_key)));

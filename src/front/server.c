@@ -330,13 +330,17 @@ enum code grpc_loop_start(
 	g->front = f;
 	g->slots = calloc(GRPC_CONNS_MAX, sizeof(struct conn *));
 	g->free = calloc(GRPC_CONNS_MAX, sizeof(*g->free));
-	rc = g->slots == NULL || g->free == NULL ? err_nomem(e)
-						 : loop_init(&g->loop, g, e);
-	if (rc == E_OK) {
-		for (uint32_t i = 0; i < GRPC_CONNS_MAX; i++)
-			g->free[g->free_n++] = GRPC_CONNS_MAX - 1 - i;
-		rc = listen_grpc(g, e);
+	if (g->slots == NULL || g->free == NULL) {
+		grpc_loop_stop(g);
+		return err_nomem(e);
 	}
+	while (g->free_n < GRPC_CONNS_MAX) {
+		g->free[g->free_n] = GRPC_CONNS_MAX - 1 - (uint32_t)g->free_n;
+		g->free_n++;
+	}
+	rc = loop_init(&g->loop, g, e);
+	if (rc == E_OK)
+		rc = listen_grpc(g, e);
 	if (rc == E_OK)
 		rc = loop_run(&g->loop, e);
 	if (rc == E_OK)

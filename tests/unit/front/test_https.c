@@ -677,6 +677,9 @@ static void a_joiner_waits_until_operators_took_it_in(void **state)
 	assert_int_equal(h.seen.dns_n, 1);
 	assert_int_equal(h.seen.ip_n, 1);
 	json_decref(o);
+	o = get_json(OPERATOR, "/v1/join", 200);
+	assert_int_equal(json_array_size(json_object_get(o, "pending")), 0);
+	json_decref(o);
 	/* Asked for once only. */
 	h.issues = 0;
 	json_decref(post_join(&j, 200));
