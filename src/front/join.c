@@ -249,9 +249,8 @@ static const struct ca_node *find_node(
     const struct ca_view *v, const uint8_t mesh_key[CA_MESH_KEY_LEN])
 {
 	for (size_t i = 0; i < v->nodes_n; i++)
-		if (!v->nodes[i].removed &&
-		    memcmp(v->nodes[i].mesh_key, r->mesh_key,
-			CA_MESH_KEY_LEN) == 0)
+		if (!v->nodes[i].removed && memcmp(v->nodes[i].mesh_key,
+						mesh_key, CA_MESH_KEY_LEN) == 0)
 			return &v->nodes[i];
 	return NULL;
 }
