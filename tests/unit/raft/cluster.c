@@ -520,6 +520,40 @@ void cluster_step(struct cluster *c, raft_id to, struct raft_message m)
 	raft_step(node(c, to), &m);
 }
 
+struct raft_message *cluster_take(
+    struct cluster *c, enum raft_message_type type, raft_id to)
+{
+	for (size_t i = 0; i < c->net_n; i++) {
+		struct raft_message *m = c->net[i];
+
+		if (m->type != type || m->to != to)
+			continue;
+		memmove(&c->net[i], &c->net[i + 1],
+		    (--c->net_n - i) * sizeof(c->net[0]));
+		return m;
+	}
+	fail_msg("no %s for n%llu", raft_message_name(type), ULL(to));
+	return NULL;
+}
+
+void cluster_give(struct cluster *c, struct raft_message *m)
+{
+	raft_step(node(c, m->to), m);
+	free(m);
+}
+
+void cluster_write_log(struct cluster *c, raft_id id, const char *terms)
+{
+	struct peer *p = &c->peer[id];
+
+	assert_null(p->raft);
+	for (p->log_n = 0; terms[p->log_n] != '\0'; p->log_n++)
+		p->log[p->log_n] =
+		    (struct stored){.term = (raft_term)(terms[p->log_n] - '0')};
+	if (p->log_n > 0)
+		p->hard.term = p->log[p->log_n - 1].term;
+}
+
 /* ---- Looking ---- */
 
 void cluster_say_log(struct cluster *c, raft_id id)

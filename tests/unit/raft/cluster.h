@@ -83,6 +83,13 @@ int cluster_change(struct cluster *c, raft_id id, enum raft_transition how,
 void cluster_compact(struct cluster *c, raft_id id, raft_index to);
 void cluster_step(struct cluster *c, raft_id to, struct raft_message m);
 
+/* A message on its way, taken out; and given to its node, and freed. */
+struct raft_message *cluster_take(
+    struct cluster *c, enum raft_message_type type, raft_id to);
+void cluster_give(struct cluster *c, struct raft_message *m);
+/* Node id has crashed: its log after 1/1 becomes entries of these terms. */
+void cluster_write_log(struct cluster *c, raft_id id, const char *terms);
+
 void cluster_say(struct cluster *c, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void cluster_say_log(struct cluster *c, raft_id id);

@@ -1,0 +1,320 @@
+/* test_read.c -- linearizable reads [6.4]: never an index too low. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "cluster.h"
+
+static void leases(struct raft_config *c)
+{
+	c->read_mode = RAFT_READ_LEASE;
+}
+
+static void a_round_of_heartbeats_confirms_the_leader(void **state)
+{
+	struct cluster *c = cluster_new(3, NULL);
+
+	(void)state;
+	cluster_elect(c, 1);
+	c->tell = TELL_SENT;
+	raft_read_index(node(c, 1), 77);
+	cluster_settle(c);
+	cluster_expect(c, "1>2 Heartbeat t2 c2 x1\n"
+			  "1>3 Heartbeat t2 c2 x1\n"
+			  "2>1 HeartbeatResp t2 x1\n"
+			  "3>1 HeartbeatResp t2 x1\n"
+			  "n1 read 77 at 2\n");
+	cluster_free(c);
+}
+
+static void a_follower_asks_its_leader(void **state)
+{
+	struct cluster *c = cluster_new(3, NULL);
+
+	(void)state;
+	raft_read_index(node(c, 2), 76); /* nobody to ask: lost */
+	cluster_settle(c);
+	cluster_elect(c, 1);
+	c->tell = TELL_SENT;
+	raft_read_index(node(c, 2), 77);
+	cluster_settle(c);
+	cluster_expect(c, "2>1 ReadIndex x77\n"
+			  "1>2 Heartbeat t2 c2 x1\n"
+			  "1>3 Heartbeat t2 c2 x1\n"
+			  "2>1 HeartbeatResp t2 x1\n"
+			  "3>1 HeartbeatResp t2 x1\n"
+			  "1>2 ReadIndexResp t2 0/2 x77\n"
+			  "n2 read 77 at 2\n");
+	cluster_free(c);
+}
+
+/* etcd #7331: before its no-op is committed a leader does not know what is. */
+static void a_read_waits_for_the_terms_first_commit(void **state)
+{
+	struct cluster *c = cluster_new(3, NULL);
+
+	(void)state;
+	cluster_elect(c, 1);
+	cluster_cut(c, 2, 1); /* 2 and 3 hold x, and 1 commits it with 3 */
+	cluster_propose(c, 1, "x");
+	cluster_settle(c);
+	assert_int_equal(cluster_status(c, 1).hard.commit, 3);
+	cluster_heal(c);
+	cluster_isolate(c, 1);
+	c->peer[2].slow_disk = false;
+	raft_forget_leader(node(c, 2));
+	raft_forget_leader(node(c, 3));
+	raft_campaign(node(c, 2));
+	while (cluster_status(c, 2).state != RAFT_LEADER) {
+		cluster_disk_all(c, 2);
+		cluster_disk_all(c, 3);
+		cluster_deliver(c);
+	}
+	cluster_hush(c);
+	raft_read_index(node(c, 2), 5);
+	cluster_tick(c, 2, 1);
+	cluster_expect(c, "");
+	cluster_settle(c);
+	cluster_expect(c, "n2 commits 4\n"
+			  "n2 applies 3/4 -\n"
+			  "n3 applies 3/4 -\n"
+			  "n2 read 5 at 4\n");
+	cluster_free(c);
+}
+
+/* etcd #20418: the same context asked again, and the answer to the first try
+ * comes after the second was made. */
+static void a_late_answer_confirms_only_its_own_round(void **state)
+{
+	struct cluster *c = cluster_new(3, NULL);
+	struct raft_message *late;
+
+	(void)state;
+	cluster_elect(c, 1);
+	cluster_isolate(c, 3);
+	raft_read_index(node(c, 1), 9);
+	cluster_ready(c, 1);
+	cluster_give(c, cluster_take(c, RAFT_MSG_HEARTBEAT, 2));
+	cluster_ready(c, 2);
+	late = cluster_take(c, RAFT_MSG_HEARTBEAT_RESP, 1);
+	cluster_isolate(c, 2);
+	cluster_propose(c, 1, "x");
+	raft_read_index(node(c, 1), 9);
+	cluster_settle(c);
+	cluster_hush(c);
+	cluster_give(c, late);
+	cluster_settle(c);
+	cluster_expect(c, "n1 read 9 at 2\n"); /* once, and at the first's */
+	cluster_free(c);
+}
+
+/* The rounds of a leader that comes back in a later term are new too. */
+static void an_answer_of_an_earlier_term_confirms_nothing(void **state)
+{
+	struct cluster *c = cluster_new(3, NULL);
+	struct raft_message *late;
+
+	(void)state;
+	cluster_elect(c, 1);
+	raft_read_index(node(c, 1), 9);
+	cluster_ready(c, 1);
+	cluster_give(c, cluster_take(c, RAFT_MSG_HEARTBEAT, 2));
+	cluster_ready(c, 2);
+	late = cluster_take(c, RAFT_MSG_HEARTBEAT_RESP, 1);
+	cluster_drop(c);
+	raft_transfer_leader(node(c, 1), 2);
+	cluster_settle(c);
+	raft_transfer_leader(node(c, 2), 1);
+	cluster_settle(c);
+	assert_int_equal(cluster_status(c, 1).state, RAFT_LEADER);
+	cluster_hush(c);
+	cluster_isolate(c, 1);
+	raft_read_index(node(c, 1), 10);
+	cluster_settle(c);
+	cluster_give(c, late);
+	cluster_settle(c);
+	cluster_expect(c, "n1 ignores HeartbeatResp from n2\n");
+	cluster_free(c);
+}
+
+static void a_leader_cut_off_answers_nothing(void **state)
+{
+	struct cluster *c = cluster_new(5, NULL);
+
+	(void)state;
+	cluster_elect(c, 1);
+	for (raft_id id = 3; id <= 5; id++) {
+		cluster_cut(c, 1, id);
+		cluster_cut(c, id, 1);
+		cluster_cut(c, 2, id);
+		cluster_cut(c, id, 2);
+	}
+	raft_read_index(node(c, 1), 5);
+	raft_read_index(node(c, 2), 6);
+	cluster_settle(c);
+	cluster_tick(c, 1, 1);
+	cluster_settle(c);
+	cluster_expect(c, ""); /* 1 and 2 are no quorum of five */
+	cluster_heal(c);
+	cluster_tick(c, 1, 1);
+	cluster_settle(c);
+	cluster_expect(c, "n1 read 5 at 2\n"
+			  "n2 read 6 at 2\n");
+	cluster_free(c);
+}
+
+/* tikv #9239: what was asked before a transfer is not answered after it. */
+static void a_transfer_forgets_what_was_asked(void **state)
+{
+	struct cluster *c = cluster_new(3, NULL);
+
+	(void)state;
+	cluster_elect(c, 1);
+	raft_read_index(node(c, 1), 5);
+	cluster_ready(c, 1);
+	cluster_drop(c);
+	raft_transfer_leader(node(c, 1), 2);
+	cluster_settle(c);
+	assert_int_equal(cluster_status(c, 2).state, RAFT_LEADER);
+	cluster_hush(c);
+	cluster_tick(c, 2, 1);
+	cluster_settle(c);
+	cluster_expect(c, "");
+	raft_read_index(node(c, 1), 6); /* asked again: of the new leader */
+	cluster_settle(c);
+	cluster_expect(c, "n1 read 6 at 3\n");
+	cluster_free(c);
+}
+
+static void a_lone_voter_needs_no_confirmation(void **state)
+{
+	struct cluster *c = cluster_new(1, NULL);
+
+	(void)state;
+	cluster_elect(c, 1);
+	raft_read_index(node(c, 1), 5);
+	cluster_settle(c);
+	cluster_expect(c, "n1 read 5 at 2\n");
+	cluster_free(c);
+}
+
+/* After a crash even a lone voter first commits its no-op. */
+static void a_lone_voter_that_crashed_waits_for_its_commit(void **state)
+{
+	struct cluster *c = cluster_new(1, NULL);
+
+	(void)state;
+	cluster_elect(c, 1);
+	cluster_propose(c, 1, "x");
+	cluster_settle(c);
+	cluster_crash(c, 1);
+	c->peer[1].hard.commit = c->peer[1].applied = 2; /* lost: not synced */
+	cluster_start(c, 1);
+	raft_campaign(node(c, 1));
+	while (cluster_status(c, 1).state != RAFT_LEADER) {
+		cluster_ready(c, 1);
+		cluster_disk(c, 1);
+	}
+	cluster_hush(c);
+	raft_read_index(node(c, 1), 5);
+	cluster_ready(c, 1);
+	cluster_expect(c, ""); /* not at 2: x was answered for */
+	cluster_settle(c);
+	cluster_expect(c, "n1 commits 4\n"
+			  "n1 read 5 at 4\n"
+			  "n1 applies 2/3 \"x\"\n"
+			  "n1 applies 3/4 -\n");
+	cluster_free(c);
+}
+
+/* One voter is left, and it is not the leader, who took itself for it. */
+static void a_removed_leader_is_no_lone_voter(void **state)
+{
+	struct cluster *c = cluster_new(2, NULL);
+
+	(void)state;
+	cluster_elect(c, 1);
+	cluster_change(c, 1, RAFT_AUTO, "r1");
+	cluster_settle(c);
+	assert_int_equal(cluster_status(c, 1).state, RAFT_LEADER);
+	cluster_isolate(c, 1);
+	raft_forget_leader(node(c, 2));
+	cluster_elect(c, 2); /* and moves on */
+	cluster_propose(c, 2, "x");
+	cluster_settle(c);
+	cluster_hush(c);
+	raft_read_index(node(c, 1), 5);
+	cluster_settle(c);
+	cluster_expect(c, "");
+	cluster_free(c);
+}
+
+/* Leases break on pause: the leader's clock stood still while others moved on.
+ * The default does not. */
+static void a_lease_trusts_the_clock_and_a_round_does_not(void **state)
+{
+	static const struct {
+		void (*tune)(struct raft_config *c);
+		const char *story;
+	} rows[] = {
+	    {leases, "n1 read 5 at 2\n"}, /* stale: 3 is committed */
+	    {NULL, ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct cluster *c = cluster_new(3, rows[i].tune);
+
+		cluster_elect(c, 1);
+		cluster_isolate(c, 1);
+		for (int t = 0; t < 30; t++) {
+			cluster_tick(c, 2, 1);
+			cluster_tick(c, 3, 1);
+			cluster_settle(c);
+		}
+		assert_int_equal(cluster_status(c, 2).hard.commit, 3);
+		cluster_hush(c);
+		raft_read_index(node(c, 1), 5);
+		cluster_settle(c);
+		cluster_expect(c, rows[i].story);
+		cluster_free(c);
+	}
+}
+
+static void a_lease_ends_when_no_quorum_is_heard(void **state)
+{
+	struct cluster *c = cluster_new(3, leases);
+
+	(void)state;
+	cluster_elect(c, 1);
+	cluster_isolate(c, 1);
+	cluster_tick(c, 1, 20);
+	cluster_hush(c);
+	raft_read_index(node(c, 1), 5);
+	cluster_settle(c);
+	cluster_expect(c, "");
+	cluster_free(c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_round_of_heartbeats_confirms_the_leader),
+	    cmocka_unit_test(a_follower_asks_its_leader),
+	    cmocka_unit_test(a_read_waits_for_the_terms_first_commit),
+	    cmocka_unit_test(a_late_answer_confirms_only_its_own_round),
+	    cmocka_unit_test(an_answer_of_an_earlier_term_confirms_nothing),
+	    cmocka_unit_test(a_leader_cut_off_answers_nothing),
+	    cmocka_unit_test(a_transfer_forgets_what_was_asked),
+	    cmocka_unit_test(a_lone_voter_needs_no_confirmation),
+	    cmocka_unit_test(a_lone_voter_that_crashed_waits_for_its_commit),
+	    cmocka_unit_test(a_removed_leader_is_no_lone_voter),
+	    cmocka_unit_test(a_lease_trusts_the_clock_and_a_round_does_not),
+	    cmocka_unit_test(a_lease_ends_when_no_quorum_is_heard),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
