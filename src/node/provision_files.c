@@ -112,8 +112,12 @@ enum code provision_stage_end(
     char tmp[PATH_MAX], const char *path, struct err *e)
 {
 	if (rename(tmp, path) == 0) {
+		enum code rc = sync_parent(path, e);
+
 		tmp[0] = '\0';
-		return sync_parent(path, e);
+		if (rc != E_OK)
+			provision_remove_tree(path);
+		return rc;
 	}
 	if (errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR)
 		return not_free(path, e);
