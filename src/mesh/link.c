@@ -48,13 +48,14 @@ static uint16_t port_of(struct span address, size_t *host_len)
 
 enum code mesh_address_check(struct span address, struct err *e)
 {
+	static const char marks[] = "-._:[]";
 	size_t host_len;
 
 	if (address.len > MESH_ADDRESS_MAX || port_of(address, &host_len) == 0)
 		return err_set(e, E_INVAL, "a mesh address is host:port");
 	for (size_t i = 0; i < host_len; i++)
 		if (!isalnum(address.p[i]) &&
-		    memchr("-._:[]", address.p[i], 6) == NULL)
+		    memchr(marks, address.p[i], sizeof(marks) - 1) == NULL)
 			return err_set(
 			    e, E_INVAL, "a mesh address has no such host");
 	return E_OK;

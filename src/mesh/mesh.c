@@ -48,13 +48,13 @@ static size_t or_default(size_t v, size_t dflt)
 	return v == 0 ? dflt : v;
 }
 
-static enum code mesh_new(
-    struct mesh **out, const struct mesh_config *c, struct err *e)
+/* NULL if memory is short. */
+static struct mesh *mesh_new(const struct mesh_config *c)
 {
 	struct mesh *m = calloc(1, sizeof(*m));
 
 	if (m == NULL)
-		return err_nomem(e);
+		return NULL;
 	m->event_fd = -1;
 	m->boot = random_u64();
 	m->self_id = c->self;
@@ -71,10 +71,9 @@ static enum code mesh_new(
 	}
 	if (pthread_mutex_init(&m->lock, NULL) != 0) {
 		free(m);
-		return err_nomem(e);
+		return NULL;
 	}
-	*out = m;
-	return E_OK;
+	return m;
 }
 
 static enum code inlets_start(
@@ -103,8 +102,8 @@ enum code mesh_start(
 		return err_set(e, E_INTERNAL, "libsodium does not start");
 	if (c->port == 0 || c->port == UINT16_MAX || c->listen_ip == NULL)
 		return err_set(e, E_INVAL, "the mesh needs an address");
-	if ((rc = mesh_new(&m, c, e)) != E_OK)
-		return rc;
+	if ((m = mesh_new(c)) == NULL)
+		return err_nomem(e);
 	/* our threads and nng's leave signals to the others */
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &before);
@@ -161,23 +160,24 @@ void mesh_set_self(struct mesh *m, uint64_t self)
 	pthread_mutex_unlock(&m->lock);
 }
 
-/* An empty peer with its keys, in no table yet. */
-static enum code peer_new(struct mesh *m, uint64_t id,
-    const uint8_t public[MESH_KEY_LEN], struct peer **out, struct err *e)
+/* A peer with its keys, in no table yet; NULL: *rc says why not. */
+static struct peer *peer_new(struct mesh *m, uint64_t id,
+    const uint8_t public[MESH_KEY_LEN], enum code *rc, struct err *e)
 {
 	struct peer *p = calloc(1, sizeof(*p));
-	enum code rc;
 
-	if (p == NULL)
-		return err_nomem(e);
+	if (p == NULL) {
+		*rc = err_nomem(e);
+		return NULL;
+	}
 	p->id = id;
 	memcpy(p->public, public, MESH_KEY_LEN);
-	if ((rc = mesh_keys_make(&p->keys, &m->self, public, e)) != E_OK) {
+	*rc = mesh_keys_make(&p->keys, &m->self, public, e);
+	if (*rc != E_OK) {
 		peer_free(p);
-		return rc;
+		return NULL;
 	}
-	*out = p;
-	return E_OK;
+	return p;
 }
 
 /* Put p where old is (NULL: at the end). */
@@ -219,13 +219,13 @@ static enum code peer_redial(
 static enum code peer_add(struct mesh *m, uint64_t id,
     const uint8_t public[MESH_KEY_LEN], struct span address, struct err *e)
 {
-	struct peer *p = NULL;
+	struct peer *p;
 	enum code rc;
 
 	if (m->peers_n >= MESH_PEERS_MAX)
 		return err_set(
 		    e, E_EXHAUSTED, "more than %u mesh peers", MESH_PEERS_MAX);
-	if ((rc = peer_new(m, id, public, &p, e)) != E_OK)
+	if ((p = peer_new(m, id, public, &rc, e)) == NULL)
 		return rc;
 	if ((rc = peer_redial(m, p, address, e)) != E_OK) {
 		peer_free(p);
@@ -239,12 +239,12 @@ static enum code peer_add(struct mesh *m, uint64_t id,
 static enum code peer_change(struct mesh *m, struct peer *old,
     const uint8_t public[MESH_KEY_LEN], struct span address, struct err *e)
 {
-	struct peer *p = NULL;
+	struct peer *p;
 	enum code rc;
 
 	if (memcmp(old->public, public, MESH_KEY_LEN) == 0)
 		return peer_redial(m, old, address, e);
-	if ((rc = peer_new(m, old->id, public, &p, e)) != E_OK)
+	if ((p = peer_new(m, old->id, public, &rc, e)) == NULL)
 		return rc;
 	if ((rc = peer_redial(m, old, address, e)) != E_OK) {
 		peer_free(p);
