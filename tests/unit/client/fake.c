@@ -19,6 +19,9 @@
 struct fake {
 	enum fake_kind kind;
 	char answer[4096];
+	const struct fake_route *routes;
+	pthread_mutex_t lock; /* routes and posted */
+	struct buf posted;
 	SSL_CTX *ctx;
 	struct connection {
 		struct fake *f;
@@ -105,33 +108,62 @@ static bool stopped(struct fake *f, int fd)
 	return true;
 }
 
-/* Reads up to the end of the headers and the body they announce. */
-static bool read_request(struct fake *f, SSL *ssl)
+/* Reads up to the end of the headers and the body they announce; in ends with
+ * a NUL.  *body is where the body begins; 0: no request came. */
+static size_t read_request(
+    struct fake *f, SSL *ssl, char *in, size_t size, size_t *body)
 {
-	char in[8192];
 	size_t len = 0;
 
-	while (len + 1 < sizeof(in)) {
+	while (len + 1 < size) {
 		const char *end, *at;
 		int n;
 
 		if (SSL_pending(ssl) == 0 && stopped(f, SSL_get_fd(ssl)))
-			return false;
-		n = SSL_read(ssl, in + len, (int)(sizeof(in) - 1 - len));
+			return 0;
+		n = SSL_read(ssl, in + len, (int)(size - 1 - len));
 		if (n <= 0)
-			return false;
+			return 0;
 		len += (size_t)n;
 		in[len] = '\0';
 		end = strstr(in, "\r\n\r\n");
 		at = strstr(in, "Content-Length: ");
-		if (end != NULL &&
-		    len >= (size_t)(end + 4 - in) +
-			       (at != NULL ? strtoul(at + 16, NULL, 10) : 0)) {
+		if (end == NULL)
+			continue;
+		*body = (size_t)(end + 4 - in);
+		if (len >= *body + (at != NULL && at < end
+					   ? strtoul(at + 16, NULL, 10)
+					   : 0)) {
 			atomic_fetch_add(&f->asked, 1);
-			return true;
+			return len;
 		}
 	}
-	return false;
+	return 0;
+}
+
+static void answer_route(
+    struct fake *f, SSL *ssl, const char *in, size_t len, size_t body)
+{
+	const struct fake_route *r;
+	char head[200];
+
+	pthread_mutex_lock(&f->lock);
+	if (strncmp(in, "POST", 4) == 0) {
+		buf_clear(&f->posted);
+		buf_add(&f->posted, in + body, len - body);
+	}
+	for (r = f->routes; r->request != NULL; r++)
+		if (strncmp(in, r->request, strlen(r->request)) == 0)
+			break;
+	snprintf(head, sizeof(head),
+	    "HTTP/1.1 %d Whatever\r\nContent-Type: application/json\r\n"
+	    "Content-Length: %zu\r\n\r\n",
+	    r->request != NULL ? r->status : 404,
+	    r->request != NULL ? strlen(r->body) : 0);
+	SSL_write(ssl, head, (int)strlen(head));
+	if (r->request != NULL)
+		SSL_write(ssl, r->body, (int)strlen(r->body));
+	pthread_mutex_unlock(&f->lock);
 }
 
 static void wait_stop(struct fake *f)
@@ -142,14 +174,21 @@ static void wait_stop(struct fake *f)
 
 static void talk(struct fake *f, SSL *ssl)
 {
-	for (size_t i = 0; read_request(f, ssl); i++) {
+	char in[16384];
+	size_t len, body = 0;
+
+	for (size_t i = 0;
+	     (len = read_request(f, ssl, in, sizeof(in), &body)) > 0; i++) {
 		if (f->kind == FAKE_BREAKS)
 			return;
 		if (f->kind == FAKE_HANGS || (f->kind == FAKE_ONCE && i > 0)) {
 			wait_stop(f);
 			return;
 		}
-		SSL_write(ssl, f->answer, (int)strlen(f->answer));
+		if (f->routes != NULL)
+			answer_route(f, ssl, in, len, body);
+		else
+			SSL_write(ssl, f->answer, (int)strlen(f->answer));
 	}
 }
 
@@ -192,7 +231,8 @@ static void *run(void *arg)
 
 /* ---- Life ---- */
 
-struct fake *fake_start(enum fake_kind kind, int status, const char *body)
+static struct fake *start(enum fake_kind kind, int status, const char *body,
+    const struct fake_route *routes)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET};
 	socklen_t len = sizeof(at);
@@ -200,6 +240,9 @@ struct fake *fake_start(enum fake_kind kind, int status, const char *body)
 
 	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	f->kind = kind;
+	f->routes = routes;
+	pthread_mutex_init(&f->lock, NULL);
+	buf_init(&f->posted);
 	snprintf(f->answer, sizeof(f->answer),
 	    "HTTP/1.1 %d Whatever\r\nContent-Type: application/json\r\n"
 	    "Content-Length: %zu\r\n\r\n%s",
@@ -221,6 +264,30 @@ struct fake *fake_start(enum fake_kind kind, int status, const char *body)
 	return f;
 }
 
+struct fake *fake_start(enum fake_kind kind, int status, const char *body)
+{
+	return start(kind, status, body, NULL);
+}
+
+struct fake *fake_start_routes(const struct fake_route *routes)
+{
+	return start(FAKE_ANSWERS, 0, NULL, routes);
+}
+
+void fake_routes(struct fake *f, const struct fake_route *routes)
+{
+	pthread_mutex_lock(&f->lock);
+	f->routes = routes;
+	pthread_mutex_unlock(&f->lock);
+}
+
+void fake_posted(struct fake *f, struct buf *out)
+{
+	pthread_mutex_lock(&f->lock);
+	buf_add_span(out, buf_span(&f->posted));
+	pthread_mutex_unlock(&f->lock);
+}
+
 void fake_stop(struct fake *f)
 {
 	atomic_store(&f->stop, true);
@@ -230,6 +297,8 @@ void fake_stop(struct fake *f)
 		pthread_join(f->connections[i].thread, NULL);
 	SSL_CTX_free(f->ctx);
 	close(f->listen_fd);
+	pthread_mutex_destroy(&f->lock);
+	buf_free(&f->posted);
 	free(f);
 }
 

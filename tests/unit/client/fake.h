@@ -16,9 +16,22 @@ enum fake_kind {
 	FAKE_ONCE,    /* TLS; answers the first request, then hangs */
 };
 
+/* What a path is answered; matched in order, by what it begins with. */
+struct fake_route {
+	const char *request; /* "GET /v1/view" */
+	int status;
+	const char *body;
+};
+
 struct fake;
 /* status and body of each answer; 0 and NULL for those that send none. */
 struct fake *fake_start(enum fake_kind kind, int status, const char *body);
+/* Answers by route, which end with a NULL request; else 404.  May be changed
+ * while nothing is asked. */
+struct fake *fake_start_routes(const struct fake_route *routes);
+void fake_routes(struct fake *f, const struct fake_route *routes);
+/* The body of the last POST, appended to out. */
+void fake_posted(struct fake *f, struct buf *out);
 void fake_stop(struct fake *f);
 const char *fake_name(const struct fake *f); /* 127.0.0.1:port */
 size_t fake_asked(const struct fake *f);     /* requests read so far */
