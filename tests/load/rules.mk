@@ -1,0 +1,10 @@
+# quorate-load, the load generator, and what else tests drive nodes with.
+LOAD_OBJS := $(patsubst %,$(B)/obj/tests/load/%.o,main options csr books conn drive)
+LOAD := $(B)/bin/quorate-load
+
+$(LOAD): $(LOAD_OBJS) $(call libs_of,wire)
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	@$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
+
+LOAD_PROGRAMS := $(LOAD)
