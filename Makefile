@@ -103,6 +103,10 @@ $(patsubst %.c,$(B)/obj/%.o,$(wildcard tests/unit/wire/*.c)): $(GEN).h
 
 $(B)/bin/quorated: $(B)/obj/src/node/main.o $(call libs_of,node)
 $(B)/bin/quorate: $(B)/obj/src/cli/main.o $(call libs_of,cli) $(call libs_of,node)
+# For demos and tests: `all` leaves it out, and it is not installed.
+DEV_TOKEN := $(B)/bin/quorate-dev-token
+$(DEV_TOKEN): $(B)/obj/src/devtoken/main.o $(call libs_of,pki)
+BINS += $(DEV_TOKEN)
 $(BINS):
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
@@ -134,13 +138,11 @@ deps:
 # ---- Tests ----------------------------------------------------------------------
 
 -include $(wildcard tests/unit/*/rules.mk) $(wildcard tests/sim/rules.mk) \
-	$(wildcard tests/fuzz/rules.mk) $(wildcard tests/bench/rules.mk)
+	$(wildcard tests/fuzz/rules.mk) $(wildcard tests/bench/rules.mk) \
+	$(wildcard tests/load/rules.mk)
 
-DEV_TOKEN := $(B)/bin/quorate-dev-token
-$(DEV_TOKEN): $(B)/obj/src/devtoken/main.o $(call libs_of,pki)
-BINS += $(DEV_TOKEN)
-
-TEST_PROGRAMS = $(ALL_TESTS) $(BINS) $(SIM_PROGRAMS) $(FUZZ_REPLAYS)
+TEST_PROGRAMS = $(ALL_TESTS) $(BINS) $(SIM_PROGRAMS) $(FUZZ_REPLAYS) \
+	$(LOAD_PROGRAMS)
 
 # `deps` runs first and alone: what it installs decides how the rest builds.
 demo: deps
