@@ -7,4 +7,11 @@ $(LOAD): $(LOAD_OBJS) $(call libs_of,wire)
 	@echo "  LD    $@"
 	@$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
 
-LOAD_PROGRAMS := $(LOAD)
+# Says what nobody should say, to every port.
+GARBAGE := $(B)/bin/quorate-garbage
+$(GARBAGE): $(B)/obj/tests/load/garbage.o
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ -lssl -lcrypto
+
+LOAD_PROGRAMS := $(LOAD) $(GARBAGE)
