@@ -1,0 +1,106 @@
+/* internal.h -- what the files of src/pki share, and nobody else includes. */
+#ifndef QUORATE_PKI_INTERNAL_H
+#define QUORATE_PKI_INTERNAL_H
+
+#include <openssl/x509v3.h>
+
+#include "pki/der.h"
+#include "pki/pki.h"
+
+/* ---- key.c ---- */
+
+/* The fault that OpenSSL reports, as E_NOMEM or E_INTERNAL; empties its
+ * queue. */
+enum code openssl_fault(struct err *e, const char *what);
+/* An uncompressed point on a named curve, by the exact bytes of its SPKI. */
+bool spki_is_p256(struct span spki);
+bool spki_is_p384(struct span spki);
+/* The two parts of a SubjectPublicKeyInfo (RFC 5280 §4.1), borrowed. */
+struct spki_parts {
+	struct span algorithm; /* OID content octets */
+	struct span bits;      /* subjectPublicKey */
+};
+enum code spki_split(
+    struct span spki, struct spki_parts *out, struct err *e) MUST_CHECK;
+/* With SHA-256, whatever kind of key; no check of the kind. */
+enum code sign_sha256(
+    struct buf *sig, EVP_PKEY *key, struct span msg, struct err *e) MUST_CHECK;
+
+/* ---- cert.c: parts of certificates and CRLs, written ---- */
+
+/* AlgorithmIdentifier: ecdsa-with-SHA256 (RFC 5758 §3.2: no parameters). */
+void put_algorithm(struct buf *b);
+/* SIGNED{}: the signed part, its algorithm, the signature. */
+void put_signed(struct buf *b, struct span part, struct span sig);
+/* One RelativeDistinguishedName with one attribute. */
+void put_rdn(struct buf *b, enum der_oid oid, unsigned tag, struct span text);
+/* O = trust domain, CN = first, second; serialNumber = key id: one name for
+ * one key.  Texts are cut to what X.520 allows (64). */
+void put_ca_name(struct buf *b, struct span td, struct span first,
+    const char *second, const uint8_t key_id[CA_KEY_ID_LEN]);
+
+/* version to subjectPublicKeyInfo of a TBSCertificate (RFC 5280 §4.1.2). */
+struct cert_head {
+	struct span serial;
+	struct span issuer, subject; /* DER Names */
+	uint64_t not_before_s, not_after_s;
+	struct span spki;
+};
+void put_cert_head(struct buf *b, const struct cert_head *h);
+enum code cert_times_check(
+    uint64_t not_before_s, uint64_t not_after_s, struct err *e) MUST_CHECK;
+/* Text for a Name: 1 to 64 printable ASCII characters. */
+enum code cert_text_check(
+    struct span text, const char *what, struct err *e) MUST_CHECK;
+/* Random, 16 octets, top bits 01. */
+void serial_make(uint8_t out[CA_SERIAL_LEN]);
+/* Sign tbs with key and append the certificate to der. */
+enum code cert_sign(struct buf *der, const struct buf *tbs, EVP_PKEY *key,
+    struct err *e) MUST_CHECK;
+
+/* ---- ext.c: extensions, RFC 5280 §4.2 ---- */
+
+/* extensions [3] (certificates) or [0] (CRLs) around a SEQUENCE. */
+struct exts {
+	size_t outer, list;
+};
+struct exts exts_begin(const struct buf *b);
+void exts_end(struct buf *b, struct exts x, unsigned number);
+struct ext {
+	size_t whole, value;
+};
+struct ext ext_begin(struct buf *b, enum der_oid oid, bool critical);
+void ext_end(struct buf *b, struct ext x);
+
+void ext_leaf_constraints(struct buf *b); /* CA:FALSE */
+void ext_ca_constraints(struct buf *b, unsigned pathlen);
+void ext_key_usage(struct buf *b, unsigned bits); /* OpenSSL's KU_ */
+void ext_key_purposes(struct buf *b, bool server);
+void ext_subject_key_id(struct buf *b, const uint8_t id[CA_KEY_ID_LEN]);
+void ext_authority_key_id(struct buf *b, const uint8_t id[CA_KEY_ID_LEN]);
+void ext_name_constraints(struct buf *b, struct span td);
+
+/* SubjectAltName; nothing is written if there is no name. */
+struct ext_names {
+	struct span uri;
+	const struct span *dns, *ip;
+	size_t dns_n, ip_n;
+};
+void ext_alt_names(struct buf *b, const struct ext_names *n, bool critical);
+enum code ext_names_check(const struct ext_names *n, struct err *e) MUST_CHECK;
+
+/* ---- read.c: a CA certificate, read ---- */
+
+struct ca_cert {
+	X509 *x;
+	struct span subject, spki;     /* borrow from the bytes read */
+	uint8_t key_id[CA_KEY_ID_LEN]; /* pki_key_id of spki */
+	uint8_t subject_key_id[CA_KEY_ID_LEN];
+	uint64_t not_before_s, not_after_s;
+};
+/* On an error *out holds nothing. */
+enum code ca_cert_read(
+    struct span cert, struct ca_cert *out, struct err *e) MUST_CHECK;
+void ca_cert_free(struct ca_cert *c);
+
+#endif
