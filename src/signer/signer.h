@@ -15,12 +15,14 @@ struct signer_public {
 	size_t issuer_spki_len;
 	uint8_t log_key[32]; /* Ed25519 */
 };
-/* Make fresh keys, seal them under seal_key (32 bytes, keys/seal.key, mode
- * 0600) into path.  E_EXISTS rather than overwrite. */
+/* Make fresh keys and seal them into path (mode 0600) under the key in
+ * seal_key_path, which must be there: 32 bytes, nobody else's to read
+ * (E_DENIED).  E_EXISTS rather than overwrite. */
 enum code signer_keys_create(const char *path, const char *seal_key_path,
     struct signer_public *out, struct err *e) MUST_CHECK;
 /* A CSR (DER signed with the issuer key) is not needed: possession is shown by
- * a signature over the join request; see signer_keys_prove. */
+ * a signature over the join request.  E_CORRUPT: altered, or the wrong seal
+ * key. */
 enum code signer_keys_prove(const char *path, const char *seal_key_path,
     struct span msg, struct buf *sig, struct err *e) MUST_CHECK;
 
@@ -31,29 +33,42 @@ struct signer_config {
 	const char *seal_key_path;
 	bool no_seccomp; /* sanitizer builds only */
 };
-/* Fork.  Call before any thread, socket or TLS context exists.  The child
- * answers over a SEQPACKET socketpair and exits when it closes. */
+/* Fork.  Call before any thread, socket or TLS context exists, on a thread that
+ * lives as long as the process: the child dies with it.  The child answers over
+ * a SEQPACKET socketpair and exits when it closes; it ignores SIGINT, SIGTERM
+ * and SIGHUP.  Its reason comes back if it cannot start. */
 enum code signer_start(struct signer **out, const struct signer_config *c,
     struct err *e) MUST_CHECK;
-void signer_stop(struct signer *s);    /* NULL is fine; waits for the child */
-int signer_fd(const struct signer *s); /* for poll: readable = an answer */
+void signer_stop(struct signer *s); /* NULL is fine; waits for the child */
+/* For poll: readable while an answer waits, also one that a synchronous call
+ * came across, and when the signer is gone.  It is an epoll descriptor: poll
+ * it, do not read it. */
+int signer_fd(const struct signer *s);
 int signer_pid(const struct signer *s);
 void signer_public_keys(const struct signer *s, struct signer_public *out);
 
 /* What signer and node must agree on, as operators signed it.  raw is entry 1
- * (Genesis, root-signed) first, then every applied CA_ADMIN entry in order: the
- * signer checks signatures itself and keeps operators, nodes and policy of its
- * own, and its issuer certificate.  Synchronous; at start and after each
- * administrative entry.  E_DENIED if the signer does not accept it. */
+ * (Genesis, root-signed) first, then every CA_ADMIN entry that was applied and
+ * not refused, in order: the signer checks signatures itself and keeps
+ * operators, nodes and policy of its own, and its issuer certificate.
+ * Synchronous; at start and after each administrative entry.  The same entry
+ * again is E_OK and changes nothing.  E_DENIED if the signer does not accept
+ * it, E_CONFLICT before Genesis, E_INVAL if it does not decode; in all three
+ * nothing has changed.  E_UNAVAILABLE if the signer is gone. */
 enum code signer_feed(
     struct signer *s, struct span raw, struct err *e) MUST_CHECK;
 
-/* Ask for a leaf.  The signer fills issuer, encoder, validity clamped to the
- * issuer's, signer_boot, signer_seq, policy_version, signature, cert_sha256.
- * Returns at once (E_UNAVAILABLE if the socket is full); the answer comes
- * through signer_receive with the same id.  One thread. */
+/* Ask for a leaf.  Of issue the caller fills serial (top bits 01), profile,
+ * uri, dns, ip, common_name, spki and via; the signer fills issuer, encoder,
+ * validity by its own clock (back-dated, shortened to policy and issuer),
+ * signer_boot, signer_seq, policy_version, signature, cert_sha256, and does not
+ * read the rest.  A node's common_name is empty, its cluster or one of its API
+ * addresses.  Returns at once (E_UNAVAILABLE if the socket is full, or the
+ * signer gone); the answer comes through signer_receive with the same id.  One
+ * thread, for this and all that follows. */
 struct signer_request {
 	uint64_t id;
+	uint64_t ttl_s;        /* 0: policy's default; shortened to policy */
 	struct ca_issue issue; /* spans are copied into the message */
 };
 enum code signer_ask(
@@ -61,7 +76,9 @@ enum code signer_ask(
 
 struct signer_answer {
 	uint64_t id;
-	enum code code; /* E_DENIED, E_CONFLICT (no active issuer) ... */
+	/* E_OK; E_DENIED: this leaf never; E_CONFLICT: no issuer (yet), or less
+	 * than a leaf's lifetime of it is left; E_INVAL; E_NOMEM */
+	enum code code;
 	char why[160];
 	uint8_t issuer[CA_KEY_ID_LEN];
 	uint32_t encoder;
@@ -76,7 +93,10 @@ struct signer_answer {
 enum code signer_receive(
     struct signer *s, struct signer_answer *out, struct err *e) MUST_CHECK;
 
-/* Sign a tree head with the log key: synchronous, rare.  sig is 64 bytes. */
+/* Sign a tree head with the log key: synchronous, rare.  E_DENIED unless it
+ * begins with SIGNER_HEAD_PREFIX. */
+#define SIGNER_HEAD_PREFIX "quorate tree head v1\n"
+#define SIGNER_HEAD_MAX 4096
 enum code signer_sign_head(struct signer *s, struct span head, uint8_t sig[64],
     struct err *e) MUST_CHECK;
 
