@@ -1,0 +1,32 @@
+#!/bin/bash
+# The demo as a test: its exit status, its time, and what it says.
+set -u
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+world_new
+export TMPDIR=$T DEMO_NET=$NET B
+unset KEEP
+
+start=$(now_ms)
+status=0
+"$ROOT/tests/demo/demo.sh" >"$T/said" 2>&1 || status=$?
+took=$(($(now_ms) - start))
+if [ "$status" -eq 0 ] && [ "$took" -lt 60000 ]; then
+	ok "the demo succeeds, in under 60 s ($took ms)"
+else
+	not_ok "the demo succeeds, in under 60 s" "exit status $status, $took ms
+$(cat "$T/said")"
+fi
+says() { # claim pattern
+	expect 0 "$1" . grep -E -- "$2" "$T/said"
+}
+says "OpenSSL accepts the certificate" 'leaf\.pem: OK'
+says "it is a workload of east's" 'URI:spiffe://demo\.example/ns/shop/sa/cart'
+same "three nodes logged it" 3 "$(grep -c 'log index' "$T/said")"
+same "the same bytes" 1 \
+	"$(sed -n 's/.*log index//p' "$T/said" | sort -u | wc -l)"
+says "the time without a leader is told" 'For [0-9.]+ s nobody could'
+says "heads are compared" 'ROOT +SIGNATURE'
+says "each step held" 'Each step did what it says'
+same "nothing is left running" "" "$(pgrep -f "quorated --data $T/" || true)"
+finish
