@@ -122,7 +122,7 @@ clean:
 DEBIAN := build-essential pkg-config protobuf-c-compiler libprotobuf-c-dev \
 	libssl-dev libnng-dev liblmdb-dev libsodium-dev libnghttp2-dev \
 	libevent-dev libcjose-dev libjansson-dev libcurl4-openssl-dev \
-	libcyaml-dev libseccomp-dev libcmocka-dev openssl curl
+	libcyaml-dev libseccomp-dev libcmocka-dev openssl curl jq
 
 # Quiet where nothing is missing.  Needs root only if something is.
 deps:
