@@ -116,6 +116,8 @@ enum code wire_csr_response_decode(struct span in, struct span **chain,
 	enum code rc;
 
 	*mem = NULL;
+	*chain = NULL;
+	*n = 0;
 	if (m == NULL)
 		return err_nomem(e);
 	rc = memory_unpack(m, &quorate__istio_certificate_response__descriptor,

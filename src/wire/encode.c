@@ -193,7 +193,11 @@ enum code wire_admin_payload(struct buf *out, struct span trust_domain,
 	if (b.commands == NULL || rows == NULL)
 		rc = err_nomem(e);
 	for (size_t i = 0; rc == E_OK && i < n; i++) {
-		if (!fill_command(m, &rows[i], &commands[i]))
+		if (commands[i].kind < CA_ADMIN_SET_NODE ||
+		    commands[i].kind > CA_ADMIN_SET_OPERATOR)
+			rc = err_set(e, E_INVAL,
+			    "command %zu is of a kind not known here", i + 1);
+		else if (!fill_command(m, &rows[i], &commands[i]))
 			rc = err_nomem(e);
 		b.commands[i] = &rows[i];
 	}
@@ -254,6 +258,8 @@ static void put_varint(struct buf *out, uint64_t v)
 enum code wire_signed_entry(struct buf *out, enum ca_kind kind,
     uint64_t time_ms, uint64_t proposer, struct span signed_msg, struct err *e)
 {
+	if (kind != CA_GENESIS && kind != CA_ADMIN)
+		return err_set(e, E_INVAL, "nobody signs entries of that kind");
 	put_varint(out, 1 << 3);
 	put_varint(out, CA_FORMAT_VERSION);
 	put_varint(out, (uint64_t)kind << 3 | 2);

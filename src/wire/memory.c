@@ -13,14 +13,27 @@ struct block {
 	_Alignas(16) uint8_t data[];
 };
 
+/* Parts of a message that repeat are merged, and each merge takes a copy of all
+ * before it, which an arena does not free: without a bound, memory grows with
+ * the square of the input.  No real message comes near this one: the smallest
+ * rows take about 20 times their bytes. */
+#define UNPACK_BASE 65536
+#define UNPACK_TIMES 32
+
 struct wire_memory {
 	struct block *blocks;
-	bool failed;
+	size_t used, limit;
+	bool failed;   /* memory is short */
+	bool too_much; /* past the limit */
 };
 
 struct wire_memory *memory_new(void)
 {
-	return calloc(1, sizeof(struct wire_memory));
+	struct wire_memory *m = calloc(1, sizeof(*m));
+
+	if (m != NULL)
+		m->limit = SIZE_MAX;
+	return m;
 }
 
 void wire_free(struct wire_memory *m)
@@ -43,6 +56,10 @@ static void *arena_alloc(void *arg, size_t size)
 	void *p;
 
 	size = (size + ALIGN - 1) / ALIGN * ALIGN;
+	if (size > m->limit - m->used) {
+		m->too_much = true;
+		return NULL;
+	}
 	if (b == NULL || b->cap - b->used < size) {
 		size_t cap = size > BLOCK ? size : BLOCK;
 
@@ -56,6 +73,7 @@ static void *arena_alloc(void *arg, size_t size)
 	}
 	p = b->data + b->used;
 	b->used += size;
+	m->used += size;
 	return p;
 }
 
@@ -89,11 +107,16 @@ enum code memory_unpack(struct wire_memory *m,
 	if (in.len > WIRE_MESSAGE_MAX)
 		return err_set(
 		    e, E_INVAL, "%s: %zu bytes are too many", what, in.len);
+	m->limit = m->used + UNPACK_BASE + UNPACK_TIMES * in.len;
 	msg = protobuf_c_message_unpack(d, &arena, in.len, in.p);
+	m->limit = SIZE_MAX;
+	if (msg == NULL && m->failed)
+		return err_nomem(e);
 	if (msg == NULL)
-		return m->failed ? err_nomem(e)
-				 : err_set(e, E_INVAL,
-				       "%s: not a valid message", what);
+		return err_set(e, E_INVAL,
+		    m->too_much ? "%s: its parts repeat too often"
+				: "%s: not a valid message",
+		    what);
 	*(void **)out = msg;
 	return E_OK;
 }
@@ -102,9 +125,10 @@ enum code memory_pack(struct buf *out, const void *msg, struct err *e)
 {
 	size_t n = protobuf_c_message_get_packed_size(msg);
 
-	if (!buf_reserve(out, n))
+	if (out->failed || !buf_reserve(out, n))
 		return err_nomem(e);
-	out->len += protobuf_c_message_pack(msg, out->p + out->len);
+	if (n > 0)
+		out->len += protobuf_c_message_pack(msg, out->p + out->len);
 	return E_OK;
 }
 

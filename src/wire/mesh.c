@@ -197,6 +197,16 @@ static enum code take_message(struct wire_memory *m,
 
 #define CHECKPOINTS_MAX 64
 
+static enum code take_key_id(
+    ProtobufCBinaryData in, struct span *out, struct err *e)
+{
+	if (in.len != CA_KEY_ID_LEN)
+		return err_set(e, E_INVAL, "key id: %zu bytes, not %d", in.len,
+		    CA_KEY_ID_LEN);
+	*out = span_of(in.data, in.len);
+	return E_OK;
+}
+
 static enum code take_status(struct wire_memory *m,
     const Quorate__MeshStatus *in, struct wire_status *out, struct err *e)
 {
@@ -214,8 +224,7 @@ static enum code take_status(struct wire_memory *m,
 	for (size_t i = 0; rc == E_OK && i < in->n_checkpoints; i++)
 		rc = take_checkpoint(in->checkpoints[i], &cps[i], e);
 	for (size_t i = 0; rc == E_OK && i < in->n_crl_published; i++)
-		rc = take_bytes(
-		    in->crl_published[i], CA_KEY_ID_LEN, "key id", &crls[i], e);
+		rc = take_key_id(in->crl_published[i], &crls[i], e);
 	*out = (struct wire_status){.applied = in->applied,
 	    .tree_size = in->tree_size,
 	    .time_ms = in->time_ms,
@@ -425,7 +434,12 @@ enum code wire_mesh_encode(
 
 	if (m == NULL)
 		return err_nomem(e);
-	rc = fill_mesh(m, &o, in) ? memory_pack(out, &o, e) : err_nomem(e);
+	if (in->kind < WIRE_RAFT || in->kind > WIRE_ACK)
+		rc = err_set(
+		    e, E_INVAL, "a mesh message of a kind not known here");
+	else
+		rc = fill_mesh(m, &o, in) ? memory_pack(out, &o, e)
+					  : err_nomem(e);
 	wire_free(m);
 	return rc;
 }
