@@ -232,11 +232,11 @@ static void the_view_has_the_names_of_types_h(void **state)
 
 static void issue(uint8_t n, const char *uri)
 {
+	struct buf spki;
 	struct ca_issue i = {.serial = {0x42, n},
 	    .profile = CA_PROFILE_WORKLOAD,
 	    .encoder = 1,
 	    .uri = span_str(uri),
-	    .spki = span_str("key"),
 	    .not_before_s = h.world.log_s,
 	    .not_after_s = h.world.log_s + 600,
 	    .via = CA_VIA_TOKEN,
@@ -247,8 +247,11 @@ static void issue(uint8_t n, const char *uri)
 	    .policy_version = h.world.view->policy.version,
 	    .signature = span_str("signature")};
 
+	world_spki(&spki, h.world.p256);
+	i.spki = buf_span(&spki);
 	memcpy(i.issuer, h.world.view->issuers[0].key_id, sizeof(i.issuer));
 	assert_int_equal(world_issue(&h.world, &i), CA_OK);
+	buf_free(&spki);
 }
 
 #define ID1 "spiffe://" WORLD_TD "/ns/shop/sa/cart"
