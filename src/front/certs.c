@@ -187,6 +187,8 @@ static enum code add_pems(
 	rc = pki_issuer_from_cert(is->cert, &from, e);
 	if (rc == E_OK)
 		rc = pki_leaf_der(&der, i, &from, e);
+	if (rc == E_INVAL) /* the log's fault, not the caller's */
+		rc = err_wrap(e, E_CORRUPT, "rebuilding the certificate");
 	if (rc == E_OK)
 		rc = pki_pem_add(&pem, "CERTIFICATE", buf_span(&der), e);
 	if (rc == E_OK)
