@@ -160,8 +160,6 @@ static void answer_ok(struct signer_answer *a, const struct ca_issue *i)
 	a->not_before_s = i->not_before_s;
 	a->not_after_s = i->not_after_s;
 	a->policy_version = i->policy_version;
-	a->signer_boot = i->signer_boot;
-	a->signer_seq = i->signer_seq;
 	memcpy(a->signature, i->signature.p, i->signature.len);
 	a->signature_len = i->signature.len;
 	memcpy(a->cert_sha256, i->cert_sha256, sizeof(a->cert_sha256));
@@ -170,9 +168,7 @@ static void answer_ok(struct signer_answer *a, const struct ca_issue *i)
 static void answer_leaf(
     struct child *c, struct span packet, struct msg_reply *out)
 {
-	struct leaf_request r = {.now_s = clock_unix_ms() / 1000,
-	    .boot = c->boot,
-	    .seq = c->seq + 1};
+	uint64_t now_s = clock_unix_ms() / 1000;
 	struct signer_answer *a = &out->u.leaf;
 	struct msg_leaf m;
 	struct ca_issue i;
@@ -181,13 +177,14 @@ static void answer_leaf(
 	memset(out, 0, sizeof(*out));
 	out->kind = MSG_LEAF;
 	read_leaf(&m, &i, packet);
-	r.ttl_s = m.ttl_s;
 	a->id = m.id;
 	buf_clear(&c->sig);
-	a->code = leaf_sign(&c->trust, c->keys.issuer, &r, &i, &c->sig, &err);
+	a->code =
+	    leaf_sign(&c->trust, c->keys.issuer, now_s, &i, &c->sig, &err);
 	if (a->code == E_OK) {
-		c->seq++;
 		answer_ok(a, &i);
+		a->signer_boot = c->boot;
+		a->signer_seq = ++c->seq;
 	} else {
 		snprintf(a->why, sizeof(a->why), "%.159s", err.text);
 	}

@@ -269,7 +269,7 @@ static size_t write_leaf(struct msg_leaf *m, struct iovec iov[LEAF_PARTS],
 	m->profile = i->profile;
 	m->via = i->via;
 	m->id = r->id;
-	m->ttl_s = r->ttl_s;
+	m->not_after_s = i->not_after_s;
 	memcpy(m->serial, i->serial, sizeof(m->serial));
 	m->uri_len = (uint16_t)i->uri.len;
 	m->common_name_len = (uint16_t)i->common_name.len;

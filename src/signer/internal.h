@@ -69,15 +69,10 @@ const struct trust_node *trust_node(const struct trust *t, uint64_t id);
 
 /* ---- leaf.c ---- */
 
-/* Check what is asked for, fill what the signer fills, and sign.  sig owns the
- * signature that i borrows.  now_s: Unix time. */
-struct leaf_request {
-	uint64_t now_s, ttl_s;
-	uint64_t boot, seq; /* seq is used up only if E_OK */
-};
-enum code leaf_sign(const struct trust *t, EVP_PKEY *issuer,
-    const struct leaf_request *r, struct ca_issue *i, struct buf *sig,
-    struct err *e) MUST_CHECK;
+/* Check what is asked for, fill what the signer fills but boot and seq, and
+ * sign.  sig owns the signature that i borrows.  now_s: Unix time. */
+enum code leaf_sign(const struct trust *t, EVP_PKEY *issuer, uint64_t now_s,
+    struct ca_issue *i, struct buf *sig, struct err *e) MUST_CHECK;
 
 /* ---- sandbox.c ---- */
 
@@ -102,7 +97,7 @@ enum msg_kind { MSG_HELLO = 1, MSG_FEED, MSG_LEAF, MSG_HEAD };
 struct msg_leaf {
 	uint32_t kind;
 	uint32_t profile, via;
-	uint64_t id, ttl_s;
+	uint64_t id, not_after_s;
 	uint8_t serial[CA_SERIAL_LEN];
 	uint16_t uri_len, common_name_len, spki_len, dns_n, ip_n;
 	uint8_t dns_len[CA_LIST_MAX], ip_len[CA_LIST_MAX];

@@ -199,18 +199,23 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static void set_validity(
-    const struct trust *t, const struct leaf_request *r, struct ca_issue *i)
+/* i->not_after_s is what was asked for. */
+static enum code set_validity(
+    const struct trust *t, uint64_t now_s, struct ca_issue *i, struct err *e)
 {
-	uint64_t ttl_s = r->ttl_s != 0 ? r->ttl_s : t->policy.ttl_default_s;
 	uint64_t max_s = i->profile == CA_PROFILE_WORKLOAD ? t->policy.ttl_max_s
 							   : CA_LEAF_LIFE_MAX_S;
 
-	i->not_before_s = r->now_s - CA_BACKDATE_S;
+	if (i->not_after_s == 0)
+		i->not_after_s = now_s + t->policy.ttl_default_s;
+	if (i->not_after_s <= now_s)
+		return err_set(e, E_INVAL, "it would have expired already");
+	i->not_after_s = smaller(i->not_after_s, now_s + max_s);
+	i->not_after_s = smaller(i->not_after_s, t->not_after_s);
+	i->not_before_s = now_s - CA_BACKDATE_S;
 	if (i->not_before_s < t->not_before_s)
 		i->not_before_s = t->not_before_s;
-	i->not_after_s =
-	    smaller(r->now_s + smaller(ttl_s, max_s), t->not_after_s);
+	return E_OK;
 }
 
 /* ---- The signature ------------------------------------------------------- */
@@ -242,23 +247,20 @@ static enum code sign(const struct trust *t, EVP_PKEY *key, struct ca_issue *i,
 	return rc;
 }
 
-enum code leaf_sign(const struct trust *t, EVP_PKEY *issuer,
-    const struct leaf_request *r, struct ca_issue *i, struct buf *sig,
-    struct err *e)
+enum code leaf_sign(const struct trust *t, EVP_PKEY *issuer, uint64_t now_s,
+    struct ca_issue *i, struct buf *sig, struct err *e)
 {
 	enum code rc;
 
 	if ((i->serial[0] & 0xc0) != 0x40)
 		return err_set(e, E_INVAL, "the serial's top bits are not 01");
-	if ((rc = check_issuer(t, r->now_s, e)) != E_OK ||
+	if ((rc = check_issuer(t, now_s, e)) != E_OK ||
 	    (rc = check_key(i->spki, e)) != E_OK ||
-	    (rc = check_names(t, i, e)) != E_OK)
+	    (rc = check_names(t, i, e)) != E_OK ||
+	    (rc = set_validity(t, now_s, i, e)) != E_OK)
 		return rc;
-	set_validity(t, r, i);
 	memcpy(i->issuer, t->own, CA_KEY_ID_LEN);
 	i->encoder = LEAF_ENCODER;
 	i->policy_version = t->policy.version;
-	i->signer_boot = r->boot;
-	i->signer_seq = r->seq;
 	return sign(t, issuer, i, sig, e);
 }

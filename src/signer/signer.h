@@ -59,16 +59,16 @@ enum code signer_feed(
     struct signer *s, struct span raw, struct err *e) MUST_CHECK;
 
 /* Ask for a leaf.  Of issue the caller fills serial (top bits 01), profile,
- * uri, dns, ip, common_name, spki and via; the signer fills issuer, encoder,
- * validity by its own clock (back-dated, shortened to policy and issuer),
- * signer_boot, signer_seq, policy_version, signature, cert_sha256, and does not
- * read the rest.  A node's common_name is empty, its cluster or one of its API
+ * uri, dns, ip, common_name, spki, via, and not_after_s with the end it asks
+ * for (0: policy's default); the signer fills issuer, encoder, validity by its
+ * own clock (back-dated, shortened to policy and issuer), signer_boot,
+ * signer_seq, policy_version, signature, cert_sha256, and does not read the
+ * rest.  A node's common_name is empty, its cluster or one of its API
  * addresses.  Returns at once (E_UNAVAILABLE if the socket is full, or the
  * signer gone); the answer comes through signer_receive with the same id.  One
  * thread, for this and all that follows. */
 struct signer_request {
 	uint64_t id;
-	uint64_t ttl_s;        /* 0: policy's default; shortened to policy */
 	struct ca_issue issue; /* spans are copied into the message */
 };
 enum code signer_ask(
