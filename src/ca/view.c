@@ -106,7 +106,7 @@ READER(token, struct ca_join_token)
 static enum code load_row(
     struct view_box *b, const struct loader *l, struct span val, struct err *e)
 {
-	struct span kept;
+	struct span kept = SPAN_EMPTY;
 	uint8_t *grown;
 	enum code rc = keep(b, val, &kept, e);
 

@@ -141,7 +141,7 @@ enum code take_command(
 Quorate__TokenKey **give_token_keys(
     struct wire_memory *m, const struct ca_token_key *k, size_t n)
 {
-	Quorate__TokenKey **list = memory_get(m, n, sizeof(*list));
+	Quorate__TokenKey **list = memory_list(m, n);
 	Quorate__TokenKey *row = memory_get(m, n, sizeof(*row));
 
 	if (list == NULL || row == NULL)

@@ -188,10 +188,12 @@ enum code wire_admin_payload(struct buf *out, struct span trust_domain,
 	b.nonce = bytes_of(span_of(nonce, CA_NONCE_LEN));
 	b.expires_ms = expires_ms;
 	b.n_commands = n;
-	b.commands = memory_get(m, n, sizeof(*b.commands));
+	b.commands = memory_list(m, n);
 	rows = memory_get(m, n, sizeof(*rows));
-	if (b.commands == NULL || rows == NULL)
-		rc = err_nomem(e);
+	if (b.commands == NULL || rows == NULL) {
+		wire_free(m);
+		return err_nomem(e);
+	}
 	for (size_t i = 0; rc == E_OK && i < n; i++) {
 		if (commands[i].kind < CA_ADMIN_SET_NODE ||
 		    commands[i].kind > CA_ADMIN_SET_OPERATOR)
@@ -227,10 +229,12 @@ enum code wire_signed_encode(struct buf *out, struct span payload,
 		return err_nomem(e);
 	s.payload = bytes_of(payload);
 	s.n_signatures = n;
-	s.signatures = memory_get(m, n, sizeof(*s.signatures));
+	s.signatures = memory_list(m, n);
 	rows = memory_get(m, n, sizeof(*rows));
-	if (s.signatures == NULL || rows == NULL)
-		rc = err_nomem(e);
+	if (s.signatures == NULL || rows == NULL) {
+		wire_free(m);
+		return err_nomem(e);
+	}
 	for (size_t i = 0; rc == E_OK && i < n; i++) {
 		quorate__signature__init(&rows[i]);
 		rows[i].spki = bytes_of(sigs[i].spki);

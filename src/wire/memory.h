@@ -13,6 +13,11 @@
 struct wire_memory *memory_new(void); /* NULL if memory is short */
 /* Zeroed; NULL if memory is short.  Freed by wire_free. */
 void *memory_get(struct wire_memory *m, size_t n, size_t size);
+/* n pointers. */
+static inline void *memory_list(struct wire_memory *m, size_t n)
+{
+	return memory_get(m, n, sizeof(void *));
+}
 
 /* Unpack into m.  E_INVAL with what; E_NOMEM. */
 enum code memory_unpack(struct wire_memory *m,

@@ -42,7 +42,7 @@ static Quorate__RaftConfState *give_conf(
 static Quorate__RaftEntry **give_entries(
     struct wire_memory *m, const struct raft_entry *in, size_t n)
 {
-	Quorate__RaftEntry **list = memory_get(m, n, sizeof(*list));
+	Quorate__RaftEntry **list = memory_list(m, n);
 	Quorate__RaftEntry *rows = memory_get(m, n, sizeof(*rows));
 
 	if (list == NULL || rows == NULL)
@@ -341,8 +341,7 @@ static Quorate__MeshStatus *give_status(
 	o->time_ms = s->time_ms;
 	o->issuing = s->issuing;
 	o->n_checkpoints = s->checkpoints_n;
-	o->checkpoints =
-	    memory_get(m, s->checkpoints_n, sizeof(*o->checkpoints));
+	o->checkpoints = memory_list(m, s->checkpoints_n);
 	o->n_crl_published = s->crl_published_n;
 	o->crl_published = give_names(m, s->crl_published, s->crl_published_n);
 	if (o->checkpoints == NULL || o->crl_published == NULL)
@@ -375,7 +374,7 @@ static Quorate__SnapshotChunk *give_chunk(
 	o->last = c->last;
 	o->resume = bytes_of(c->resume);
 	o->n_rows = c->rows_n;
-	o->rows = memory_get(m, c->rows_n, sizeof(*o->rows));
+	o->rows = memory_list(m, c->rows_n);
 	if (o->rows == NULL)
 		return NULL;
 	if (c->message != NULL) {
