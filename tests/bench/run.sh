@@ -1,0 +1,179 @@
+#!/bin/bash
+# `make bench`: figures on real nodes and real disks, one JSON line each with
+# the machine in it.  usage: run.sh [FIGURE...]; RUNS=5, medians over them.
+set -u
+. "$(dirname "$0")/../lib.sh"
+RUNS=${RUNS:-5}
+
+machine() {
+	jq -nc --arg cpu "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -1)" \
+		--argjson cores "$(nproc)" \
+		--argjson memory_mb "$(awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo)" \
+		--arg kernel "$(uname -r)" --arg openssl "$(openssl version)" \
+		--arg disk "$(stat -f -c %T "${TMPDIR:-/tmp}")" \
+		'{$cpu, $cores, $memory_mb, $kernel, $openssl, $disk}'
+}
+
+# Read the runs of a figure, one object each; {name: median of its numbers}.
+figure() { # name jq-object-of-constants
+	jq -sc --arg figure "$1" --argjson machine "$(machine)" \
+		--argjson with "${2:-"{}"}" '
+		def median: sort | if length % 2 == 1 then .[length / 2 | floor]
+			else (.[length / 2 - 1] + .[length / 2]) / 2 end;
+		{$figure, $machine, runs: length} + $with
+		+ (. as $all | .[0] | with_entries(.key as $k
+			| .value = ([$all[][$k]] | median)))'
+}
+
+three_nodes() { # option of init and join...
+	local n
+	world_new
+	domain_init east "$@" >/dev/null && node_start east &&
+		node_wait east || exit 1
+	for n in west south; do node_join "$n" "$@" || exit 1; done
+	cluster_keys east >/dev/null
+	tok=$(token east shop cart)
+	all=${ADDR[east]}:8443,${ADDR[west]}:8443,${ADDR[south]}:8443
+}
+
+load() { # server,... option...
+	local servers=$1
+	shift
+	quorate-load --server "$servers" --root "$T/admin/root.pem" \
+		--token "$tok" --json "$@"
+}
+
+# ---- issue_core ----
+
+figure_issue_core() {
+	"$B/bench/issue_core" "$RUNS" 5000 | figure issue_core '{"key":"P-256"}'
+}
+
+# ---- issue_e2e ----
+
+# CPU of one process, microseconds.
+cpu_us() { # pid
+	local hz
+	hz=$(getconf CLK_TCK)
+	sed 's/.*) //' "/proc/$1/stat" |
+		awk -v hz="$hz" '{ print int(($12 + $13) * 1000000 / hz) }'
+}
+
+cpu_all() { # pid node, pid signer, ... in order
+	local n
+	for n in east west south; do
+		cpu_us "${PID[$n]}"
+		cpu_us "$(pgrep -P "${PID[$n]}" | head -1)"
+	done
+}
+
+e2e_throughput() {
+	local before after
+	mapfile -t before < <(cpu_all)
+	load "$all" --connections 4 --streams 16 --seconds 6 >"$T/run.json"
+	mapfile -t after < <(cpu_all)
+	jq -c --argjson b "$(jq -nc '$ARGS.positional | map(tonumber)' --args "${before[@]}")" \
+		--argjson a "$(jq -nc '$ARGS.positional | map(tonumber)' --args "${after[@]}")" '
+		. as $r | [$a, $b] | transpose
+		| map((.[0] - .[1]) / $r.acknowledged | round) as $c
+		| {rate: $r.rate, p50_us: $r.p50_us, p99_us: $r.p99_us,
+		errors: ([$r.errors[]] + [$r.unknown] | add),
+		cpu_us_node_east: $c[0], cpu_us_signer_east: $c[1],
+		cpu_us_node_west: $c[2], cpu_us_signer_west: $c[3],
+		cpu_us_node_south: $c[4], cpu_us_signer_south: $c[5],
+		cpu_us_load: ($r.cpu_us / $r.acknowledged | round)}' "$T/run.json"
+}
+
+e2e_latency() {
+	"$B/bench/floor" "$T" >"$T/floor.json"
+	load "${ADDR[$(leader east)]}:8443" --connections 1 --streams 1 \
+		--seconds 4 | jq -c --slurpfile f "$T/floor.json" '
+		{p50_us, p99_us, max_us} + $f[0]
+		+ {over_p50_us: (.p50_us - 2 * $f[0].rtt_us - $f[0].fsync_us)}'
+}
+
+figure_issue_e2e() {
+	local i
+	three_nodes
+	load "$all" --seconds 3 >/dev/null
+	for ((i = 0; i < RUNS; i++)); do e2e_throughput; done |
+		figure issue_e2e '{"nodes":3,"connections":4,"streams":16}'
+	for ((i = 0; i < RUNS; i++)); do e2e_latency; done |
+		figure issue_latency '{"nodes":3,"connections":1,"streams":1,
+			"floor":"two round trips and one fsync"}'
+}
+
+# ---- failover ----
+
+# The longest time without an acknowledgement within three elections of the
+# moment.
+gap_around() { # unix-us window-us
+	awk -v at="$1" -v window="$2" '
+		$1 < at { last = $1; next }
+		last == "" { last = at }
+		last > at + window { exit }
+		{ if ($1 - last > gap) gap = $1 - last; last = $1 }
+		END { print int(gap / 1000) }' <(sort -n "$T/ack")
+}
+
+figure_failover() {
+	local i who at election=${ELECTION_MS:-1000} kills=${KILLS:-20}
+	three_nodes --set "raft.election_ms=$election" \
+		--set "raft.heartbeat_ms=$((election / 10))"
+	load "$all" --fresh --connections 8 --streams 1 --pause-ms 20 \
+		--retry-ms 50 --seconds 3600 --ack "$T/ack" >"$T/load.json" &
+	PID["load"]=$!
+	for ((i = 0; i < kills; i++)); do
+		sleep "1.$(printf %03d $((RANDOM % 1000)))"
+		who=$(leader east || leader west) || exit 1
+		at=${EPOCHREALTIME/[.,]/}
+		node_kill "$who"
+		sleep 4
+		echo "{\"gap_ms\":$(gap_around "$at" 4000000)}"
+		node_start "$who"
+		node_wait "$who" || exit 1
+		wait_for 20 node_voter "$who"
+	done >"$T/gaps"
+	node_stop load
+	jq -sc '{gaps_ms: map(.gap_ms), worst_ms: (map(.gap_ms) | max)}' \
+		"$T/gaps" >"$T/worst"
+	figure failover "$(jq -c --argjson election_ms "$election" \
+		'{nodes: 3, $election_ms} + .' "$T/worst")" <"$T/gaps"
+}
+
+# ---- size ----
+
+anon_kib() { # pid
+	awk '/^RssAnon/ { print $2 }' "/proc/$1/status"
+}
+
+disk() { # folder: bytes that are allocated
+	du -s --block-size=1 "$1" | cut -f1
+}
+
+figure_size() {
+	local n=${CERTIFICATES:-100000} raft state node signer
+	world_new
+	domain_new solo || exit 1
+	cluster_keys solo >/dev/null
+	tok=$(token solo shop cart)
+	raft=$(disk "$T/solo/raft") state=$(disk "$T/solo/state")
+	load "${ADDR[solo]}:8443" --connections 4 --streams 16 --count "$n" \
+		>"$T/run.json"
+	sleep 2
+	node=$(anon_kib "${PID[solo]}")
+	signer=$(anon_kib "$(pgrep -P "${PID[solo]}" | head -1)")
+	jq -nc --argjson n "$n" --argjson node_kib "$node" \
+		--argjson signer_kib "$signer" \
+		--argjson raft $(($(disk "$T/solo/raft") - raft)) \
+		--argjson state $(($(disk "$T/solo/state") - state)) '
+		{certificates: $n, state_bytes: ($state / $n | round),
+		raft_bytes: ($raft / $n | round), $node_kib, $signer_kib}' |
+		figure size
+}
+
+for f in "${@:-issue_core issue_e2e failover size}"; do
+	# A world each: its nodes end with it.
+	# shellcheck disable=SC2086
+	for one in $f; do ("figure_$one") || exit 1; done
+done
