@@ -38,7 +38,7 @@ DEPS_mesh := wire ca raft base
 DEPS_auth := pki wire ca base
 DEPS_front := auth pki wire ca base
 DEPS_client := pki wire ca base
-DEPS_node := front auth mesh store signer pki wire ca raft base
+DEPS_node := client front auth mesh store signer pki wire ca raft base
 DEPS_cli := client node pki wire ca base
 MODULES := base ca wire pki signer store mesh auth front client node cli
 

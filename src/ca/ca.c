@@ -375,9 +375,10 @@ enum code ca_record_by_serial(const struct ca *ca,
 	return ca_record_get(ca, get_u64be(val.p), out, e);
 }
 
-/* The next issued record of anybody. */
-static enum code next_issued(
-    const struct ca *ca, uint64_t after, struct ca_record *out, struct err *e)
+/* The next record of anybody that issued a certificate, or that took effect and
+ * issued none. */
+static enum code next_record(const struct ca *ca, bool issued, uint64_t after,
+    struct ca_record *out, struct err *e)
 {
 	uint8_t at[8];
 	struct span key, val;
@@ -385,6 +386,7 @@ static enum code next_issued(
 
 	for (;;) {
 		struct record_row row = {0};
+		bool took;
 
 		put_u64be(at, after);
 		rc = ca->db.ops->seek(ca->db.ctx, CA_T_RECORD,
@@ -395,11 +397,20 @@ static enum code next_issued(
 		rc = row_record_read(val, after, &row, e);
 		if (rc != E_OK)
 			return rc;
-		if (row.serial.len != 0) {
+		took = row.serial.len != 0;
+		if (!issued)
+			took = !took && row.record.outcome == CA_OK;
+		if (took) {
 			*out = row.record;
 			return E_OK;
 		}
 	}
+}
+
+enum code ca_record_next_other(const struct ca *ca, uint64_t after,
+    struct ca_record *out, struct err *e)
+{
+	return next_record(ca, false, after, out, e);
 }
 
 enum code ca_record_next(const struct ca *ca, struct span identity,
@@ -410,7 +421,7 @@ enum code ca_record_next(const struct ca *ca, struct span identity,
 	enum code rc;
 
 	if (identity.len == 0)
-		return next_issued(ca, after, out, e);
+		return next_record(ca, true, after, out, e);
 	sha256_of(at, identity);
 	put_u64be(at + SHA256_LEN, after);
 	rc = ca->db.ops->seek(ca->db.ctx, CA_T_IDENTITY,

@@ -140,5 +140,9 @@ enum code ca_record_by_serial(const struct ca *ca,
  * any issued certificate); E_NOTFOUND past the last. */
 enum code ca_record_next(const struct ca *ca, struct span identity,
     uint64_t after, struct ca_record *out, struct err *e) MUST_CHECK;
+/* The next record after `after` that took effect and issued nothing: Genesis,
+ * administration, checkpoints; E_NOTFOUND past the last. */
+enum code ca_record_next_other(const struct ca *ca, uint64_t after,
+    struct ca_record *out, struct err *e) MUST_CHECK;
 
 #endif

@@ -23,6 +23,15 @@ struct front_issue {
 	uint8_t parent[CA_SERIAL_LEN];
 };
 
+/* A request for the API certificate of a registered node, and what its spans
+ * borrow from besides n. */
+struct front_node_issue {
+	struct front_issue req;
+	struct span dns[CA_LIST_MAX], ip[CA_LIST_MAX];
+	uint8_t octets[CA_LIST_MAX][16];
+};
+void front_node_issue(struct front_node_issue *out, const struct ca_node *n);
+
 struct front_issued {
 	enum code code;          /* E_OK: the record is committed and applied.
 				    E_UNAVAILABLE: not within 2 s; may still commit */

@@ -419,18 +419,16 @@ static void on_issued(void *arg, const struct front_issued *r)
 	exchange_return(x);
 }
 
-static void ask_api_cert(struct exchange *x, const struct ca_node *n)
+void front_node_issue(struct front_node_issue *out, const struct ca_node *n)
 {
-	const struct front_ops *ops = &x->front->ops;
-	struct span dns[CA_LIST_MAX], ip[CA_LIST_MAX];
-	uint8_t octets[CA_LIST_MAX][16];
-	struct front_issue req = {.profile = CA_PROFILE_NODE,
-	    .dns = dns,
-	    .ip = ip,
+	struct front_issue *req = &out->req;
+
+	*req = (struct front_issue){.profile = CA_PROFILE_NODE,
+	    .dns = out->dns,
+	    .ip = out->ip,
 	    .spki = n->api_spki,
 	    .via = CA_VIA_NODE,
 	    .cluster = n->cluster};
-
 	for (size_t i = 0; i < n->api_addresses_n; i++) {
 		struct span a = n->api_addresses[i];
 		char text[JOIN_TEXT_MAX + 1];
@@ -439,16 +437,24 @@ static void ask_api_cert(struct exchange *x, const struct ca_node *n)
 			continue;
 		memcpy(text, a.p, a.len);
 		text[a.len] = '\0';
-		if (inet_pton(AF_INET, text, octets[i]) == 1)
-			ip[req.ip_n++] = span_of(octets[i], 4);
-		else if (inet_pton(AF_INET6, text, octets[i]) == 1)
-			ip[req.ip_n++] = span_of(octets[i], 16);
+		if (inet_pton(AF_INET, text, out->octets[i]) == 1)
+			out->ip[req->ip_n++] = span_of(out->octets[i], 4);
+		else if (inet_pton(AF_INET6, text, out->octets[i]) == 1)
+			out->ip[req->ip_n++] = span_of(out->octets[i], 16);
 		else
-			dns[req.dns_n++] = a;
+			out->dns[req->dns_n++] = a;
 	}
+}
+
+static void ask_api_cert(struct exchange *x, const struct ca_node *n)
+{
+	const struct front_ops *ops = &x->front->ops;
+	struct front_node_issue ask;
+
+	front_node_issue(&ask, n);
 	x->resume = on_api_cert;
 	x->later = true;
-	ops->issue(ops->ctx, &req, on_issued, x);
+	ops->issue(ops->ctx, &ask.req, on_issued, x);
 }
 
 enum code join_post(struct exchange *x, struct err *e)

@@ -103,7 +103,8 @@ struct provision {
 	struct buf api_key, api_cert; /* PEM; api_cert empty: not issued yet */
 	struct provision_peer *peers;
 	size_t peers_n;
-	/* join.json, if joining */
+	/* join.json, of a node that joins or joined: it shows who the node is
+	 * to those who sign its API certificate */
 	struct config_list servers;
 	uint8_t root_sha256[SHA256_LEN];
 	struct buf join_request; /* the body of POST /v1/join */

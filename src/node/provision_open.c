@@ -194,8 +194,12 @@ static enum code open_dir(struct provision *p, const char *dir, struct err *e)
 		rc = read_private(dir, PROVISION_API_KEY, &p->api_key, e);
 	if (rc == E_OK)
 		rc = get_optional(dir, PROVISION_API_CERT, &p->api_cert, e);
+	if (rc == E_OK)
+		rc = open_join(p, dir, e);
+	if (rc == E_NOTFOUND && !p->joining)
+		rc = E_OK; /* the first node did not join */
 	if (rc == E_OK && p->joining)
-		return open_join(p, dir, e);
+		return E_OK;
 	if (rc == E_OK)
 		rc = provision_get(dir, PROVISION_GENESIS, &p->genesis, e);
 	if (rc == E_OK)

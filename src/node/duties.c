@@ -1,0 +1,212 @@
+/* duties.c -- what a node does by the clock: a leader keeps the members as
+ * operators signed them and has checkpoints logged; each watches its disk. */
+#include "node/internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log_event.h"
+#include "base/metrics.h"
+
+#define CHECKPOINT_RETRY_MS 2000
+
+void node_diverged(struct node *n, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(n->diverged, sizeof(n->diverged), fmt, ap);
+	va_end(ap);
+	log_event(LOG_ERROR, "diverged", "why=\"%s\"", n->diverged);
+}
+
+const struct ca_node *node_self(const struct node *n)
+{
+	return n->view == NULL ? NULL : ca_view_node(n->view, n->id);
+}
+
+/* ---- Members ---- */
+
+static const struct raft_peer_status *progress_of(
+    const struct raft_status *st, raft_id id)
+{
+	for (size_t i = 0; i < st->peers_n; i++)
+		if (st->peers[i].id == id)
+			return &st->peers[i];
+	return NULL;
+}
+
+static bool is_learner(const struct raft_status *st, raft_id id)
+{
+	for (size_t i = 0; i < st->conf.learners_n; i++)
+		if (st->conf.learners[i] == id)
+			return true;
+	return false;
+}
+
+static bool caught_up(struct node *n, const struct raft_status *st, raft_id id)
+{
+	const struct raft_peer_status *r = progress_of(st, id);
+	const struct peer *p = peers_find(n, id);
+
+	return r != NULL && r->match > 0 && r->recent_active &&
+	       r->match + NODE_LAG_MAX >= st->last_index && p != NULL &&
+	       p->status_ms != 0 &&
+	       clock_mono_ms() - p->status_ms < NODE_SILENT_MS &&
+	       p->applied + NODE_LAG_MAX >= st->hard.commit;
+}
+
+raft_id duties_successor(struct node *n, const struct raft_status *st)
+{
+	raft_id best = 0;
+	raft_index match = 0;
+
+	for (size_t i = 0; i < st->conf.voters_n; i++) {
+		raft_id id = st->conf.voters[i];
+		const struct raft_peer_status *r = progress_of(st, id);
+		const struct ca_node *who =
+		    n->view == NULL ? NULL : ca_view_node(n->view, id);
+
+		if (id == n->id || r == NULL || !r->recent_active ||
+		    who == NULL || who->removed || r->match < match)
+			continue;
+		best = id;
+		match = r->match;
+	}
+	return best;
+}
+
+static void remove_member(
+    struct node *n, const struct raft_status *st, struct raft_change *c)
+{
+	raft_id to;
+
+	n->alarm_members[0] = '\0';
+	if (c->id != n->id)
+		return;
+	/* A leader hands over first; the next one removes it. */
+	c->type = RAFT_NOP;
+	to = duties_successor(n, st);
+	if (to != 0)
+		(void)raft_transfer_leader(n->raft, to);
+	else
+		snprintf(n->alarm_members, sizeof(n->alarm_members),
+		    "node %llu is to be removed, and no other voter can take "
+		    "the lead from it",
+		    (unsigned long long)c->id);
+}
+
+/* The first difference between the view and the configuration. */
+static bool next_change(
+    struct node *n, const struct raft_status *st, struct raft_change *c)
+{
+	for (size_t i = 0; i < n->view->nodes_n; i++) {
+		const struct ca_node *one = &n->view->nodes[i];
+		bool member = peers_is_member(&st->conf, one->id);
+
+		*c = (struct raft_change){.type = RAFT_NOP, .id = one->id};
+		if (one->removed && member) {
+			c->type = RAFT_REMOVE;
+			remove_member(n, st, c);
+		} else if (!one->removed && !member) {
+			c->type = RAFT_ADD_LEARNER;
+		} else if (!one->removed && is_learner(st, one->id) &&
+			   caught_up(n, st, one->id)) {
+			c->type = RAFT_ADD_VOTER;
+		}
+		if (c->type != RAFT_NOP)
+			return true;
+	}
+	return false;
+}
+
+static void keep_members(struct node *n, const struct raft_status *st)
+{
+	struct raft_conf_change change = {.n = 1};
+
+	if (n->view == NULL || st->pending_conf > st->applied ||
+	    st->conf.voters_outgoing_n > 0 || n->space_low)
+		return;
+	if (next_change(n, st, &change.changes[0]) &&
+	    raft_propose_conf_change(n->raft, &change) == RAFT_OK)
+		log_event(LOG_INFO, "membership_change_proposed",
+		    "id=%llu type=%d", (unsigned long long)change.changes[0].id,
+		    (int)change.changes[0].type);
+}
+
+/* ---- Checkpoints ---- */
+
+static void propose_checkpoint(struct node *n)
+{
+	uint64_t now = clock_mono_ms();
+	struct ca_checkpoint c;
+	struct buf entry;
+	struct err e = {0};
+	bool confirmed;
+	enum code rc;
+
+	if (n->space_low || now < n->checkpoint_retry_ms ||
+	    ca_checkpoint_newest(n->ca, &c, &confirmed, NULL) != E_OK ||
+	    confirmed)
+		return;
+	buf_init(&entry);
+	rc = wire_checkpoint_encode(&entry, clock_unix_ms(), n->id, &c, &e);
+	if (rc == E_OK)
+		rc = ops_propose(n, &entry, &e);
+	if (rc != E_OK)
+		log_event(LOG_WARN, "checkpoint", "why=\"%s\"", e.text);
+	n->checkpoint_retry_ms = now + CHECKPOINT_RETRY_MS;
+	buf_free(&entry);
+}
+
+/* ---- Everybody ---- */
+
+static void watch_space(struct node *n)
+{
+	struct err e = {0};
+	bool low = store_space_check(n->store, 0, &e) != E_OK;
+
+	if (low != n->space_low)
+		log_event(low ? LOG_ERROR : LOG_INFO, "disk_space",
+		    "low=%d why=\"%s\"", low, low ? e.text : "");
+	n->space_low = low;
+	metric_set(M_space_low, low);
+}
+
+static void set_gauges(const struct node *n, const struct raft_status *st)
+{
+	struct ca_head head;
+
+	metric_set(M_leader, st->state == RAFT_LEADER);
+	metric_set(M_term, st->hard.term);
+	metric_set(M_commit_index, st->hard.commit);
+	metric_set(M_applied_index, store_applied(n->store));
+	metric_set(M_members, st->conf.voters_n + st->conf.learners_n);
+	look_head(n, &head);
+	metric_set(M_tree_size, head.tree_size);
+}
+
+void duties_run(struct node *n)
+{
+	struct raft_status st;
+	raft_id to;
+
+	raft_status(n->raft, &st);
+	watch_space(n);
+	/* A cluster of one has nobody to wait for. */
+	if (st.leader == 0 && st.conf.voters_n == 1 &&
+	    st.conf.voters[0] == n->id && st.conf.voters_outgoing_n == 0)
+		(void)raft_campaign(n->raft);
+	if (st.state == RAFT_LEADER) {
+		keep_members(n, &st);
+		propose_checkpoint(n);
+	}
+	if (st.state == RAFT_LEADER && n->diverged[0] != '\0' &&
+	    (to = duties_successor(n, &st)) != 0)
+		(void)raft_transfer_leader(n->raft, to);
+	snapshot_out_tick(n);
+	api_cert_check(n);
+	set_gauges(n, &st);
+	look_publish(n, &st);
+}

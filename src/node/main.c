@@ -1,0 +1,117 @@
+/* quorated: one node of a trust domain's certificate authority. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sodium.h>
+
+#include "base/log_event.h"
+#include "node/node.h"
+
+static struct node *running;
+
+static void on_signal(int signo)
+{
+	(void)signo;
+	node_stop(running);
+}
+
+static int usage(FILE *f, int status)
+{
+	struct buf keys;
+
+	fputs(
+	    "usage: quorated --data DIR\n"
+	    "       quorated --config DIR/node.yaml\n"
+	    "       quorated --help | --version\n"
+	    "\n"
+	    "Runs the node whose data directory is DIR, as `quorate init` or\n"
+	    "`quorate join` made it.  Events go to stderr, one a line;\n"
+	    "SIGTERM and SIGINT stop it.\n",
+	    f);
+	buf_init(&keys);
+	if (status == 0 && config_print(&keys, CONFIG_FORM_HELP))
+		fprintf(f, "\nDIR/node.yaml:\n%.*s", (int)keys.len,
+		    (const char *)keys.p);
+	buf_free(&keys);
+	return status;
+}
+
+/* The folder of FILE, which must be its node.yaml. */
+static const char *dir_of(char *file)
+{
+	char *slash = strrchr(file, '/');
+	const char *name = slash == NULL ? file : slash + 1;
+
+	if (strcmp(name, PROVISION_CONFIG) != 0) {
+		fprintf(stderr,
+		    "quorated: %s: the configuration is the file "
+		    "" PROVISION_CONFIG " of a data directory\n",
+		    file);
+		return NULL;
+	}
+	if (slash == NULL)
+		return ".";
+	*slash = '\0';
+	return file[0] == '\0' ? "/" : file;
+}
+
+static const char *take_args(int argc, char **argv, int *status)
+{
+	*status = 2;
+	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+		*status = usage(stdout, 0);
+		return NULL;
+	}
+	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+		*status = 0;
+		printf("quorated %s\n", QUORATE_VERSION);
+		return NULL;
+	}
+	if (argc == 3 && strcmp(argv[1], "--data") == 0)
+		return argv[2];
+	if (argc == 3 && strcmp(argv[1], "--config") == 0)
+		return dir_of(argv[2]);
+	usage(stderr, 2);
+	return NULL;
+}
+
+static void take_signals(void)
+{
+	struct sigaction stop = {.sa_handler = on_signal};
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	sigaction(SIGTERM, &stop, NULL);
+	sigaction(SIGINT, &stop, NULL);
+	sigaction(SIGPIPE, &ignore, NULL);
+}
+
+int main(int argc, char **argv)
+{
+	struct err e = {0};
+	int status;
+	const char *dir = take_args(argc, argv, &status);
+	enum code rc;
+
+	if (dir == NULL)
+		return status;
+	log_setup(LOG_INFO, "quorated");
+	if (sodium_init() < 0) {
+		fprintf(stderr, "quorated: cannot start libsodium\n");
+		return EXIT_FAILURE;
+	}
+	rc = node_open(&running, dir, &e);
+	if (rc == E_OK) {
+		take_signals();
+		rc = node_run(running, &e);
+	}
+	if (rc != E_OK) {
+		log_event(LOG_ERROR, "ended", "code=%s why=\"%s\"",
+		    code_name(rc), e.text);
+		/* After a failed write nothing more may be promised. */
+		_Exit(EXIT_FAILURE);
+	}
+	node_close(running);
+	return EXIT_SUCCESS;
+}

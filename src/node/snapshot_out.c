@@ -1,0 +1,204 @@
+/* snapshot_out.c -- a snapshot on its way to a peer: numbered chunks of rows on
+ * a channel of their own, a window of them under way, sent again from the last
+ * acknowledged one when nothing is heard. */
+#include "node/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log_event.h"
+
+#define WINDOW MESH_SEND_CHUNKS
+#define CHUNK_BYTES (128 * 1024)
+#define QUIET_MS 1000    /* then send again what is not acknowledged */
+#define GIVE_UP_MS 30000 /* without any progress */
+
+struct snapshot_out {
+	struct store_snapshot *rows;
+	struct raft_message *message; /* goes with the first chunk */
+	struct raft_snapshot meta;
+	uint64_t stream;
+	uint64_t acked, next; /* chunks */
+	uint64_t last;        /* the last one's number, once known */
+	bool end;             /* it is */
+	/* where each chunk of the window begins, and the one after it */
+	struct store_snapshot_pos at[WINDOW + 1];
+	uint64_t sent_ms, progress_ms;
+};
+
+void snapshot_out_stop(struct node *n, struct peer *p, bool ok)
+{
+	struct snapshot_out *s = p->sending;
+
+	if (s == NULL)
+		return;
+	p->sending = NULL;
+	log_event(ok ? LOG_INFO : LOG_WARN, "snapshot_sent",
+	    "peer=%llu index=%llu chunks=%llu ok=%d", (unsigned long long)p->id,
+	    (unsigned long long)s->meta.index, (unsigned long long)s->acked,
+	    ok);
+	store_snapshot_close(s->rows);
+	free(s->message);
+	free(s);
+	if (n->raft != NULL)
+		raft_report_snapshot(n->raft, p->id, ok);
+}
+
+static enum code send_rows(
+    struct node *n, struct peer *p, const struct store_row *rows, size_t rows_n)
+{
+	struct snapshot_out *s = p->sending;
+	struct wire_row *out = calloc(rows_n + 1, sizeof(*out));
+	struct wire_mesh w = {.kind = WIRE_CHUNK};
+	enum code rc;
+
+	if (out == NULL)
+		return E_NOMEM;
+	for (size_t i = 0; i < rows_n; i++)
+		out[i] = (struct wire_row){.table = (uint32_t)rows[i].table,
+		    .key = rows[i].key,
+		    .value = rows[i].val};
+	w.u.chunk = (struct wire_chunk){.stream = s->stream,
+	    .seq = s->next,
+	    .message = s->next == 0 ? s->message : NULL,
+	    .rows = out,
+	    .rows_n = rows_n,
+	    .last = rows_n == 0};
+	rc = peers_tell(n, p->id, MESH_SNAPSHOTS, &w);
+	free(out);
+	return rc;
+}
+
+/* As many chunks as the window and the mesh take. */
+static enum code send_more(struct node *n, struct peer *p, struct err *e)
+{
+	struct snapshot_out *s = p->sending;
+
+	while (s->next < s->acked + WINDOW && !(s->end && s->next > s->last)) {
+		struct store_snapshot_pos pos = s->at[s->next % (WINDOW + 1)];
+		const struct store_row *rows;
+		size_t rows_n;
+		enum code rc = store_snapshot_next(
+		    s->rows, &pos, CHUNK_BYTES, &rows, &rows_n, e);
+
+		if (rc != E_OK)
+			return rc;
+		if (send_rows(n, p, rows, rows_n) != E_OK)
+			return E_OK; /* the clock tries again */
+		if (rows_n == 0) {
+			s->end = true;
+			s->last = s->next;
+		}
+		s->next++;
+		s->at[s->next % (WINDOW + 1)] = pos;
+		s->sent_ms = clock_mono_ms();
+	}
+	return E_OK;
+}
+
+static void go_on(struct node *n, struct peer *p)
+{
+	struct err e = {0};
+
+	if (send_more(n, p, &e) == E_OK)
+		return;
+	log_event(LOG_ERROR, "snapshot_read", "peer=%llu why=\"%s\"",
+	    (unsigned long long)p->id, e.text);
+	snapshot_out_stop(n, p, false);
+}
+
+static struct snapshot_out *open_out(
+    struct node *n, const struct raft_message *m, struct err *e)
+{
+	struct snapshot_out *s = calloc(1, sizeof(*s));
+	struct raft_message copy = *m;
+	enum code rc;
+
+	if (s == NULL) {
+		err_nomem(e);
+		return NULL;
+	}
+	rc = store_snapshot_open(n->store, m->snapshot->index, &s->rows, e);
+	if (rc == E_OK) {
+		store_snapshot_meta(s->rows, &s->meta);
+		copy.snapshot = &s->meta;
+		s->message = raft_message_copy(&copy);
+		if (s->message == NULL)
+			rc = err_nomem(e);
+	}
+	if (rc != E_OK) {
+		store_snapshot_close(s->rows);
+		free(s);
+		return NULL;
+	}
+	s->stream = random_u64();
+	s->sent_ms = s->progress_ms = clock_mono_ms();
+	return s;
+}
+
+void snapshot_out_start(struct node *n, const struct raft_message *m)
+{
+	struct peer *p = peers_find(n, m->to);
+	struct err e = {0};
+
+	if (p == NULL) {
+		raft_report_snapshot(n->raft, m->to, false);
+		return;
+	}
+	snapshot_out_stop(n, p, false);
+	p->sending = open_out(n, m, &e);
+	if (p->sending == NULL) {
+		log_event(LOG_ERROR, "snapshot_open", "peer=%llu why=\"%s\"",
+		    (unsigned long long)p->id, e.text);
+		raft_report_snapshot(n->raft, m->to, false);
+		return;
+	}
+	log_event(LOG_INFO, "snapshot_begins", "peer=%llu index=%llu",
+	    (unsigned long long)p->id,
+	    (unsigned long long)p->sending->meta.index);
+	go_on(n, p);
+}
+
+void snapshot_out_ack(struct node *n, struct peer *p, const struct wire_ack *a)
+{
+	struct snapshot_out *s = p->sending;
+
+	if (s == NULL || a->stream != s->stream)
+		return;
+	if (a->failed) {
+		snapshot_out_stop(n, p, false);
+		return;
+	}
+	if (a->next_seq > s->next)
+		return; /* of chunks that were never sent */
+	if (a->next_seq > s->acked) {
+		s->acked = a->next_seq;
+		s->progress_ms = clock_mono_ms();
+	}
+	if (s->end && s->acked > s->last)
+		snapshot_out_stop(n, p, true);
+	else
+		go_on(n, p);
+}
+
+void snapshot_out_tick(struct node *n)
+{
+	uint64_t now = clock_mono_ms();
+
+	for (size_t i = 0; i < n->peers_n; i++) {
+		struct peer *p = &n->peers[i];
+		struct snapshot_out *s = p->sending;
+
+		if (s == NULL)
+			continue;
+		if (now - s->progress_ms > GIVE_UP_MS) {
+			snapshot_out_stop(n, p, false);
+			continue;
+		}
+		if (now - s->progress_ms > QUIET_MS &&
+		    now - s->sent_ms > QUIET_MS)
+			s->next = s->acked; /* its place is still known */
+		go_on(n, p);
+	}
+}
