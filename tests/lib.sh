@@ -36,25 +36,27 @@ not_ok() { # claim [why]
 	FAILED=$((FAILED + 1))
 }
 
-# The claim holds if the command succeeds.
+# The claim holds if the command succeeds.  It runs in this shell: what a
+# function starts and names is known afterwards.
 check() { # claim command...
-	local claim=$1 said
+	local claim=$1 rc=0
 	shift
-	if said=$("$@" 2>&1); then ok "$claim"; else not_ok "$claim" "$* -> $?
-$said"; fi
+	"$@" >"$T/said" 2>&1 || rc=$?
+	if [ $rc -eq 0 ]; then ok "$claim"; else not_ok "$claim" "$* -> $rc
+$(cat "$T/said")"; fi
 }
 
 # The command ends with that status, and says something like PATTERN (extended
 # regular expression) on standard output or error.
 expect() { # status claim pattern command...
-	local want=$1 claim=$2 pattern=$3 said got=0
+	local want=$1 claim=$2 pattern=$3 rc=0
 	shift 3
-	said=$("$@" 2>&1) || got=$?
-	if [ "$got" -eq "$want" ] && grep -qE -- "$pattern" <<<"$said"; then
+	"$@" >"$T/said" 2>&1 || rc=$?
+	if [ $rc -eq "$want" ] && grep -qE -- "$pattern" "$T/said"; then
 		ok "$claim"
 	else
-		not_ok "$claim" "$* -> $got, expected $want and /$pattern/
-$said"
+		not_ok "$claim" "$* -> $rc, expected $want and /$pattern/
+$(cat "$T/said")"
 	fi
 }
 

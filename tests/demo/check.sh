@@ -9,22 +9,22 @@ unset KEEP
 
 start=$(now_ms)
 status=0
-"$ROOT/tests/demo/demo.sh" >"$T/said" 2>&1 || status=$?
+"$ROOT/tests/demo/demo.sh" >"$T/demo" 2>&1 || status=$?
 took=$(($(now_ms) - start))
 if [ "$status" -eq 0 ] && [ "$took" -lt 60000 ]; then
 	ok "the demo succeeds, in under 60 s ($took ms)"
 else
 	not_ok "the demo succeeds, in under 60 s" "exit status $status, $took ms
-$(cat "$T/said")"
+$(cat "$T/demo")"
 fi
 says() { # claim pattern
-	expect 0 "$1" . grep -E -- "$2" "$T/said"
+	expect 0 "$1" . grep -E -- "$2" "$T/demo"
 }
 says "OpenSSL accepts the certificate" 'leaf\.pem: OK'
 says "it is a workload of east's" 'URI:spiffe://demo\.example/ns/shop/sa/cart'
-same "three nodes logged it" 3 "$(grep -c 'log index' "$T/said")"
+same "three nodes logged it" 3 "$(grep -c 'log index' "$T/demo")"
 same "the same bytes" 1 \
-	"$(sed -n 's/.*log index//p' "$T/said" | sort -u | wc -l)"
+	"$(sed -n 's/.*log index//p' "$T/demo" | sort -u | wc -l)"
 says "the time without a leader is told" 'For [0-9.]+ s nobody could'
 says "heads are compared" 'ROOT +SIGNATURE'
 says "each step held" 'Each step did what it says'

@@ -25,6 +25,7 @@ if ! have_go; then
 	exit 0
 fi
 
+world_new
 client=$B/interop/client
 mkdir -p "$B/interop"
 must "Istio's client builds" \
@@ -32,7 +33,6 @@ must "Istio's client builds" \
 
 # ---- Three nodes, a workload of east ----
 
-world_new
 must "a trust domain in east" domain_new east
 must "west joins" node_join west
 must "south joins" node_join south
