@@ -230,6 +230,7 @@ static enum code start_raft(struct node *n, struct err *e)
 	    .step_down_on_removal = true,
 	    .async_storage = true,
 	    .trace = on_trace};
+	struct raft_status st;
 	int rc;
 
 	n->tick_ms = (unsigned)(c->heartbeat_ms / TICKS_PER_HEARTBEAT);
@@ -241,6 +242,8 @@ static enum code start_raft(struct node *n, struct err *e)
 	rc = raft_init(&n->raft, &r);
 	if (rc != RAFT_OK)
 		return raft_error(n, rc, e);
+	raft_status(n->raft, &st);
+	n->term = st.hard.term;
 	n->next_tick_ms = clock_mono_ms() + n->tick_ms;
 	n->next_read = random_u64();
 	return E_OK;
