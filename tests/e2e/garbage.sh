@@ -7,7 +7,7 @@ set -u
 SEED=${SEED:-$((RANDOM * 32768 + RANDOM))}
 CONNECTIONS=${CONNECTIONS:-9000}
 # What a node may keep: caches, and what the allocator does not give back.
-BOUND_KIB=${BOUND_KIB:-16384}
+BOUND_KIB=${BOUND_KIB:-8192}
 echo "# SEED=$SEED CONNECTIONS=$CONNECTIONS BOUND_KIB=$BOUND_KIB"
 world_new
 nodes=(east west south)

@@ -45,8 +45,7 @@ kill_once() { # node
 		wait_for 15 grown_since "$before" || return
 	fi
 	sleep "0.$(printf %03d $((RANDOM % 120)))"
-	kill -KILL "$pid" || return
-	wait "$pid" 2>/dev/null
+	{ kill -KILL "$pid" && wait "$pid"; } 2>/dev/null
 	node_start "$1"
 }
 
