@@ -125,15 +125,26 @@ static enum code check_overlap(const struct ca_cluster *c,
 	return E_OK;
 }
 
+/* An empty text among them would match whatever is absent. */
+static bool has_empty(const struct span *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (v[i].len == 0)
+			return true;
+	return false;
+}
+
 enum code cluster_check(
     const struct ca_view *v, const struct ca_cluster *c, struct ca_result *out)
 {
 	if (!name_valid(c->name))
 		return refuse(out, CA_BAD_FORMAT,
 		    "a cluster's name is a DNS label in lower case");
-	if (c->audiences_n == 0)
-		return refuse(
-		    out, CA_BAD_FORMAT, "a cluster has at least one audience");
+	if (c->audiences_n == 0 || has_empty(c->audiences, c->audiences_n))
+		return refuse(out, CA_BAD_FORMAT,
+		    "a cluster has at least one audience, and none is empty");
+	if (has_empty(c->aliases, c->aliases_n))
+		return refuse(out, CA_BAD_FORMAT, "an alias is not empty");
 	for (size_t i = 0; i < c->keys_n && !refused(out); i++)
 		(void)check_key(c, i, out);
 	for (size_t i = 0; i < c->namespaces_n && !refused(out); i++)
@@ -152,15 +163,17 @@ enum code node_check(const struct ca_node *n, struct ca_result *out)
 {
 	static const uint8_t zero[CA_MESH_KEY_LEN];
 
-	if (n->id == 0 || !name_valid(n->cluster))
-		return refuse(
-		    out, CA_BAD_FORMAT, "a node has an id and a cluster");
+	/* Raft keeps the largest numbers for itself. */
+	if (n->id == 0 || n->id > UINT32_MAX || !name_valid(n->cluster))
+		return refuse(out, CA_BAD_FORMAT,
+		    "a node has an id of 32 bits and a cluster");
 	if (memcmp(n->mesh_key, zero, sizeof(zero)) == 0 ||
 	    memcmp(n->log_key, zero, sizeof(zero)) == 0)
 		return refuse(
 		    out, CA_BAD_FORMAT, "a node has a mesh key and a log key");
 	if (n->mesh_address.len == 0 || n->mesh_address.len > 299 ||
-	    n->api_addresses_n == 0)
+	    n->api_addresses_n == 0 ||
+	    has_empty(n->api_addresses, n->api_addresses_n))
 		return refuse(out, CA_BAD_FORMAT,
 		    "a node has a mesh address and API addresses");
 	if (n->api_spki.len == 0 || n->api_spki.len > CA_SPKI_MAX)
@@ -586,7 +599,8 @@ static enum code genesis_check(struct ca *ca, const struct ca_genesis *g,
 	if (g->trust_domain.len == 0 || g->node.id != 1 ||
 	    !g->node.has_issuer ||
 	    memcmp(g->node.issuer, issuer->key_id, CA_KEY_ID_LEN) != 0 ||
-	    (g->op.roles & CA_ROLE_ADMIN) == 0)
+	    (g->op.roles & CA_ROLE_ADMIN) == 0 || g->op.removed ||
+	    g->node.removed || g->cluster.removed)
 		return refuse(out, CA_BAD_FORMAT,
 		    "Genesis needs a trust domain, node 1 with the issuer, and "
 		    "an administrator");
