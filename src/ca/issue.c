@@ -98,6 +98,25 @@ static bool skip(struct span *s, struct span prefix)
 	return true;
 }
 
+/* RFC 1123 §2.1 in lower case: what Kubernetes calls a service account. */
+static bool subdomain_valid(struct span s)
+{
+	if (s.len > 253)
+		return false;
+	for (;;) {
+		const uint8_t *dot =
+		    s.len == 0 ? NULL : memchr(s.p, '.', s.len);
+		struct span label =
+		    span_of(s.p, dot == NULL ? s.len : (size_t)(dot - s.p));
+
+		if (!name_valid(label))
+			return false;
+		if (dot == NULL)
+			return true;
+		s = span_of(dot + 1, s.len - label.len - 1);
+	}
+}
+
 /* spiffe://TD/ns/NS/sa/SA: ns borrows from uri. */
 static bool workload_ns(
     struct span uri, struct span trust_domain, struct span *ns)
@@ -112,8 +131,8 @@ static bool workload_ns(
 		return false;
 	*ns = span_of(uri.p, (size_t)(slash - uri.p));
 	uri = span_of(slash, uri.len - ns->len);
-	return name_valid(*ns) && skip(&uri, span_str("/sa/")) && uri.len > 0 &&
-	       memchr(uri.p, '/', uri.len) == NULL;
+	return name_valid(*ns) && skip(&uri, span_str("/sa/")) &&
+	       subdomain_valid(uri);
 }
 
 static enum code check_workload(const struct issuing *s)
@@ -183,6 +202,12 @@ static enum code check_node(const struct issuing *s)
 	if (n == NULL || s->i->via != CA_VIA_NODE || s->i->uri.len != 0)
 		return refuse(s->out, CA_NOT_ALLOWED,
 		    "no node is registered with this API key");
+	if (s->i->common_name.len != 0 &&
+	    !node_has_name(n, s->i->common_name) &&
+	    !span_eq(s->i->common_name, n->cluster))
+		return refuse(s->out, CA_NOT_ALLOWED,
+		    "the subject is not a name of node %llu",
+		    (unsigned long long)n->id);
 	for (size_t k = 0; k < s->i->dns_n; k++)
 		if (!node_has_name(n, s->i->dns[k]))
 			return refuse(s->out, CA_NOT_ALLOWED,
