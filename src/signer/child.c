@@ -146,7 +146,10 @@ static void read_leaf(
 	    m->ip_n > CA_LIST_MAX)
 		broken("leaf");
 	*i = (struct ca_issue){
-	    .profile = (enum ca_profile)m->profile, .via = (enum ca_via)m->via};
+	    .profile = (enum ca_profile)m->profile,
+	    .via = (enum ca_via)m->via,
+	    .not_after_s = m->not_after_s,
+	};
 	memcpy(i->serial, m->serial, CA_SERIAL_LEN);
 	read_spans(i, m, &r);
 	if (r.bad || r.left != 0)

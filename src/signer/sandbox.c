@@ -36,20 +36,26 @@ static enum code close_all_but(int fd, struct err *e)
 	return E_OK;
 }
 
-/* The parent's end closes the socket: signals that end it are its own. */
-static void ignore_signals(void)
+/* None of the node's handlers; and what ends the node closes the socket, which
+ * is the signer's end too. */
+static void reset_signals(void)
 {
 	static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+	sigset_t none;
 
+	for (int i = 1; i < NSIG; i++)
+		signal(i, SIG_DFL); /* but SIGKILL, SIGSTOP and glibc's own */
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(*ignored); i++)
 		signal(ignored[i], SIG_IGN);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 enum code sandbox_isolate(int fd, pid_t parent, struct err *e)
 {
 	const struct rlimit none = {0, 0};
 
-	ignore_signals();
+	reset_signals();
 	prctl(PR_SET_NAME, "quorate-signer");
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
 		return failed("cannot ask to die with the node", e);
