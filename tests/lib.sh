@@ -133,8 +133,7 @@ world_new() {
 world_end() {
 	local n
 	[ -z "$KEEP_WORLD" ] || return 0
-	for n in "${!PID[@]}"; do kill -KILL "${PID[$n]}" 2>/dev/null; done
-	wait 2>/dev/null
+	for n in "${!PID[@]}"; do ! node_runs "$n" || node_kill "$n"; done
 	rm -rf "$T"
 }
 
@@ -192,32 +191,35 @@ node_runs() { # node
 	[ -n "${PID[$1]-}" ] && kill -0 "${PID[$1]}" 2>/dev/null
 }
 
-node_end() { # node signal: gone when this returns; its exit status
+node_gone() { # node
+	! node_runs "$1"
+}
+
+node_stop() { # node: as an operator stops it; its exit status
 	local pid=${PID[$1]} rc=0
-	kill "-$2" "$pid"
-	if ! wait_for 15 not kill -0 "$pid"; then
+	kill -TERM "$pid"
+	if ! wait_for 15 node_gone "$1"; then
 		echo "node $1 does not end" >&2
-		kill -KILL "$pid"
+		node_kill "$1"
+		return 1
 	fi
-	wait "$pid" 2>/dev/null || rc=$?
+	wait "$pid" || rc=$?
 	unset "PID[$1]"
 	return $rc
 }
 
-node_stop() { # node: as an operator stops it
-	node_end "$1" TERM
-}
-
 node_kill() { # node: as a power cut does
-	node_end "$1" KILL
-	true
+	disown "${PID[$1]}" # the shell need not tell of its death
+	kill -KILL "${PID[$1]}"
+	wait_for 15 node_gone "$1"
+	unset "PID[$1]"
 }
 
 # Ready, or the reasons why not.
 node_ready() { # node
 	node_runs "$1" || { echo "node $1 has ended"; return 1; }
 	curl -sS --noproxy '*' --max-time 2 --fail-with-body \
-		"http://${ADDR[$1]}:9090/readyz"
+		"http://${ADDR[$1]}:9090/readyz" || return 1
 }
 
 node_wait() { # node [seconds]

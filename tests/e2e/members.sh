@@ -119,8 +119,11 @@ else
 	not_ok "which takes $took ms, more than 2500"
 fi
 check "no key is left behind" not test -e "$T/lost/key.pem"
-expect 3 "an operator's change is of unknown outcome" 'cluster list' \
+expect 1 "a change that cannot even be prepared is refused" 'quorum|leader' \
 	cluster_keys east --server "$(at "$last")"
+expect 3 "one that was sent is of unknown outcome, which is told how to find out" \
+	'outcome unknown.*operator list' \
+	q operator add bob --new "$T/bob" --server "$(at "$last")"
 expect 0 "the bundle is still served" 'BEGIN CERTIFICATE' \
 	q bundle --server "$(at "$last")"
 expect 0 "status is still told" 'quorum +no' q status --server "$(at "$last")"
