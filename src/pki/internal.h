@@ -26,6 +26,12 @@ enum code spki_split(
 enum code sign_sha256(
     struct buf *sig, EVP_PKEY *key, struct span msg, struct err *e) MUST_CHECK;
 
+/* ---- import.c ---- */
+
+/* The key of an SPKI that is P-256, P-384 or RSA of at most 4096 bits; NULL if
+ * it is none of these, or not on its curve.  OpenSSL's queue may hold why. */
+EVP_PKEY *spki_import(struct span spki);
+
 /* ---- cert.c: parts of certificates and CRLs, written ---- */
 
 /* AlgorithmIdentifier: ecdsa-with-SHA256 (RFC 5758 §3.2: no parameters). */

@@ -61,19 +61,20 @@ enum code pki_key_spki(struct buf *out, EVP_PKEY *key, struct err *e)
 enum code pki_key_from_spki(struct span spki, EVP_PKEY **out, struct err *e)
 {
 	const uint8_t *p = spki.p;
-	EVP_PKEY *key = NULL;
+	EVP_PKEY *key = spki_import(spki);
 
-	*out = NULL;
-	if (spki.len > 0 && spki.len <= PEM_MAX)
+	*out = key;
+	if (key == NULL && spki.len > 0 && spki.len <= PEM_MAX)
 		key = d2i_PUBKEY(NULL, &p, (long)spki.len);
 	ERR_clear_error();
-	if (key == NULL || p != spki.p + spki.len) {
+	if (key != *out && p != spki.p + spki.len) {
 		EVP_PKEY_free(key);
-		return err_set(
-		    e, E_INVAL, "not a public key (SubjectPublicKeyInfo)");
+		key = NULL;
 	}
 	*out = key;
-	return E_OK;
+	return key != NULL ? E_OK
+			   : err_set(e, E_INVAL,
+				 "not a public key (SubjectPublicKeyInfo)");
 }
 
 enum code pki_key_to_pem(struct buf *out, EVP_PKEY *key, struct err *e)

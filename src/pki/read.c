@@ -68,7 +68,7 @@ enum code ca_cert_read(struct span cert, struct ca_cert *out, struct err *e)
 	if (cert.len > 0 && cert.len <= CERT_MAX)
 		out->x = d2i_X509(NULL, &p, (long)cert.len);
 	if (out->x == NULL || p != cert.p + cert.len || !find_parts(cert, out))
-		rc = err_set(e, E_INVAL, "not a certificate in DER");
+		rc = err_set(e, E_INVAL, "not an X.509 v3 certificate in DER");
 	else if (!to_unix(X509_get0_notBefore(out->x), &out->not_before_s) ||
 		 !to_unix(X509_get0_notAfter(out->x), &out->not_after_s))
 		rc = err_set(e, E_INVAL, "its validity cannot be read");
