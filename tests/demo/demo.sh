@@ -244,10 +244,10 @@ Left running.  To look around:
   quorate request --new-key checkout.key --token-file checkout.token
   quorate cert find spiffe://$TRUST_DOMAIN/ns/shop/sa/checkout
   quorate member transfer
-  kill -9 \$(cat east.pid); quorate status; quorated --data east & echo \$! >east.pid
+  kill -9 \$(cat east.pid); quorate status; quorated --data east 2>>log/east & echo \$! >east.pid
   curl http://${ADDR[west]}:9090/metrics
 
 To stop it:
 
-  cd $T && kill \$(cat *.pid) && rm -r $T
+  cd $T && kill \$(cat *.pid) && sleep 1 && rm -r $T
 TRY
