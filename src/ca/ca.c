@@ -300,21 +300,69 @@ enum code ca_restore_row(struct ca *ca, enum ca_table t, struct span key,
 	rc = row_record_read(val, get_u64be(key.p), &row, e);
 	if (rc != E_OK)
 		return rc;
+	if (row.record.index <= ca->meta.applied)
+		return err_set(e, E_CORRUPT,
+		    "record %llu comes after record %llu",
+		    (unsigned long long)row.record.index,
+		    (unsigned long long)ca->meta.applied);
 	if (row.record.leaf != ca->meta.tree_size)
 		return err_set(e, E_CORRUPT,
 		    "record %llu is leaf %llu, expected leaf %llu",
 		    (unsigned long long)row.record.index,
 		    (unsigned long long)row.record.leaf,
 		    (unsigned long long)ca->meta.tree_size);
+	/* What the scalars must turn out to be.  The first entry that took
+	 * effect is Genesis: nothing else can before it. */
+	ca->meta.applied = row.record.index;
+	ca->meta.time_ms = row.record.time_ms;
+	if (!ca->started && row.record.outcome == CA_OK) {
+		ca->meta.genesis_ms = row.record.time_ms;
+		ca->started = true;
+	}
 	if ((rc = issue_index(ca, &row, e)) != E_OK)
 		return rc;
 	return append_leaf(ca, &row.record, e);
 }
 
+/* The scalars are no part of the digest, but all of them follow from rows that
+ * are. */
+static enum code check_scalars(
+    struct ca *ca, const struct ca_meta *built, struct err *e)
+{
+	const struct ca_meta *m = &ca->meta;
+	struct span key, val;
+	uint8_t at[8];
+	uint64_t last_id = 0;
+	const struct ca_view *v;
+	enum code rc;
+
+	if (built->applied != m->applied || built->time_ms != m->time_ms ||
+	    built->genesis_ms != m->genesis_ms)
+		return err_set(e, E_CORRUPT,
+		    "the snapshot's scalars do not follow from its records");
+	if (!ca->started)
+		return E_OK;
+	if ((rc = ca_small(ca, &v, e)) != E_OK)
+		return rc;
+	for (size_t i = 0; i < v->nodes_n; i++)
+		if (v->nodes[i].id > last_id)
+			last_id = v->nodes[i].id;
+	put_u64be(at, m->policy_version);
+	rc = ca->db.ops->seek(ca->db.ctx, CA_T_POLICY, span_of(at, sizeof(at)),
+	    true, &key, &val, e);
+	if (rc != E_OK && rc != E_NOTFOUND)
+		return rc;
+	if (rc == E_OK || last_id != m->last_node_id)
+		return err_set(e, E_CORRUPT,
+		    "the snapshot's scalars do not follow from its rows");
+	return E_OK;
+}
+
 enum code ca_restore_check(struct ca *ca, struct err *e)
 {
+	struct ca_meta built = ca->meta;
+	bool started = ca->started;
 	uint8_t digest[SHA256_LEN];
-	uint64_t leaves = ca->meta.tree_size;
 	struct span val;
 	enum code rc;
 
@@ -326,15 +374,18 @@ enum code ca_restore_check(struct ca *ca, struct err *e)
 		return rc;
 	ca->started = ca->meta.policy_version != 0;
 	small_changed(ca);
-	if (leaves != ca->meta.tree_size)
+	if (built.tree_size != ca->meta.tree_size)
 		return err_set(e, E_CORRUPT,
 		    "the snapshot has %llu records, its tree %llu leaves",
-		    (unsigned long long)leaves,
+		    (unsigned long long)built.tree_size,
 		    (unsigned long long)ca->meta.tree_size);
 	if (memcmp(digest, ca->meta.digest, SHA256_LEN) != 0)
 		return err_set(e, E_CORRUPT,
 		    "the snapshot's rows do not add up to its state digest");
-	return E_OK;
+	if (started != ca->started)
+		return err_set(e, E_CORRUPT,
+		    "the snapshot's records and its policy disagree");
+	return check_scalars(ca, &built, e);
 }
 
 /* ---- Reads -------------------------------------------------------------- */
@@ -407,8 +458,8 @@ static enum code next_record(const struct ca *ca, bool issued, uint64_t after,
 	}
 }
 
-enum code ca_record_next_other(const struct ca *ca, uint64_t after,
-    struct ca_record *out, struct err *e)
+enum code ca_record_next_other(
+    const struct ca *ca, uint64_t after, struct ca_record *out, struct err *e)
 {
 	return next_record(ca, false, after, out, e);
 }

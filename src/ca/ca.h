@@ -79,7 +79,8 @@ enum code ca_digest_rows(
  * from it.  Rows must come in order of index. */
 enum code ca_restore_row(struct ca *ca, enum ca_table t, struct span key,
     struct span val, struct err *e) MUST_CHECK;
-/* After the last row: the digest and the tree agree with META, or E_CORRUPT. */
+/* After the last row: the digest, the tree and the scalars of META agree with
+ * the rows, or E_CORRUPT.  ca must have been opened on an empty db. */
 enum code ca_restore_check(struct ca *ca, struct err *e) MUST_CHECK;
 
 /* ---- The view: everything small, as one immutable object ------------------

@@ -120,13 +120,13 @@ enum code apply_checkpoint(struct ca *ca, const struct ca_checkpoint *c,
 		    (unsigned long long)c->tree_size);
 	if (rc != E_OK)
 		return rc;
-	if (confirmed)
-		return refuse(out, CA_REPEATED, "%s", "");
 	if (own.index != c->index || own.tree_size != c->tree_size ||
 	    memcmp(own.root, c->root, SHA256_LEN) != 0 ||
 	    memcmp(own.state_digest, c->state_digest, SHA256_LEN) != 0)
 		return refuse(out, CA_DIVERGED,
 		    "the checkpoint at index %llu is not this state",
 		    (unsigned long long)c->index);
+	if (confirmed)
+		return refuse(out, CA_REPEATED, "%s", "");
 	return put_checkpoint(ca, &own, true, e);
 }

@@ -223,7 +223,7 @@ bool tlog_verify_inclusion(const uint8_t leaf_hash[SHA256_LEN], uint64_t leaf,
 	uint8_t r[SHA256_LEN];
 	uint64_t fn = leaf, sn;
 
-	if (leaf >= size)
+	if (leaf >= size || p->n > TLOG_PROOF_MAX)
 		return false;
 	sn = size - 1;
 	memcpy(r, leaf_hash, SHA256_LEN);
@@ -253,12 +253,14 @@ bool tlog_verify_consistency(uint64_t first, uint64_t second,
 	uint64_t fn = first - 1, sn = second - 1;
 	size_t i = 0;
 
-	if (first > second)
+	if (first > second || p->n > TLOG_PROOF_MAX)
 		return false;
 	if (first == second)
 		return p->n == 0 && memcmp(root1, root2, SHA256_LEN) == 0;
-	if (first == 0)
-		return p->n == 0;
+	if (first == 0) { /* before everything: the hash of nothing */
+		sha256_of(fr, SPAN_EMPTY);
+		return p->n == 0 && memcmp(root1, fr, SHA256_LEN) == 0;
+	}
 	while ((fn & 1) != 0) {
 		fn >>= 1;
 		sn >>= 1;

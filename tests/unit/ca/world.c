@@ -184,6 +184,28 @@ void world_reopen(struct world *w)
 	    ca_open(&w->ca, mem_db(&w->mem), fake_crypto(), &e), E_OK);
 }
 
+enum code world_restore(struct world *to, const struct mem *from, struct err *e)
+{
+	struct ca_db db;
+
+	world_open(to);
+	db = mem_db(&to->mem);
+	for (size_t i = 0; i < from->n; i++) {
+		const struct mem_row *r = &from->rows[i];
+		enum code rc;
+
+		if (mem_class(r->table) == CA_TABLE_DERIVED)
+			continue;
+		rc = db.ops->put(db.ctx, r->table, r->key, r->val, e);
+		if (rc == E_OK && mem_class(r->table) == CA_TABLE_LOG)
+			rc =
+			    ca_restore_row(to->ca, r->table, r->key, r->val, e);
+		if (rc != E_OK)
+			return rc;
+	}
+	return ca_restore_check(to->ca, e);
+}
+
 void world_close(struct world *w)
 {
 	struct world_block *next;
@@ -413,8 +435,10 @@ static void check_all(struct world *w, struct span raw)
 	assert_int_equal(ca_head(w->ca, &head, &e), E_OK);
 	assert_int_equal(head.index, w->index);
 	assert_int_equal(head.tree_size, w->leaves);
-	assert_int_equal(ca_digest_rows(w->ca, rows, &e), E_OK);
-	assert_memory_equal(rows, head.state_digest, SHA256_LEN);
+	if (!w->quick) {
+		assert_int_equal(ca_digest_rows(w->ca, rows, &e), E_OK);
+		assert_memory_equal(rows, head.state_digest, SHA256_LEN);
+	}
 	assert_int_equal(ca_record_get(w->ca, w->index, &rec, &e), E_OK);
 	assert_int_equal(rec.index, w->index);
 	assert_int_equal(rec.leaf, w->leaves - 1);

@@ -16,6 +16,7 @@ struct world {
 	uint64_t leaves; /* entries applied */
 	uint64_t now_ms; /* stamped into what is made */
 	uint64_t made;   /* serials, nonces and entries so far */
+	bool quick;      /* leave out the digest of all rows */
 	struct ca_result result;
 	struct world_block *blocks;
 };
@@ -66,5 +67,9 @@ enum ca_outcome world_apply_raw(
 enum ca_outcome world_do(struct world *w, struct ca_admin command);
 struct ca_view *world_view(struct world *w); /* the caller's to unref */
 void world_reopen(struct world *w);          /* as a restart would */
+/* As a snapshot would: the LOG and SMALL rows of from into an empty world (to
+ * be closed whatever the answer), then ca_restore_check. */
+enum code world_restore(
+    struct world *to, const struct mem *from, struct err *e) MUST_CHECK;
 
 #endif
