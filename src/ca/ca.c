@@ -58,6 +58,7 @@ enum code ca_open(
 	ca->db = db;
 	ca->crypto = crypto;
 	buf_init(&ca->row);
+	buf_init(&ca->pod);
 	rc = state_get(ca, CA_T_META, span_str(META_SCALARS), &val, e);
 	if (rc == E_OK) {
 		rc = row_meta_read(val, &ca->meta, e);
@@ -80,6 +81,7 @@ void ca_close(struct ca *ca)
 	free(ca->undo);
 	ca_view_unref(ca->view);
 	buf_free(&ca->row);
+	buf_free(&ca->pod);
 	free(ca);
 }
 
@@ -143,6 +145,8 @@ static enum code dispatch(struct ca *ca, const struct ca_entry *en,
 	case CA_CHECKPOINT:
 		return apply_checkpoint(ca, &en->u.checkpoint, out, e);
 	case CA_REFRESH_KEYS: return apply_refresh(ca, en, out, e);
+	case CA_FREEZE_CRL: return apply_freeze(ca, &en->u.freeze_crl, out, e);
+	case CA_SIGN_CRL: return apply_sign_crl(ca, &en->u.sign_crl, out, e);
 	}
 	return refuse(out, CA_BAD_FORMAT, "unknown kind of entry");
 }
@@ -204,6 +208,7 @@ enum code ca_apply(struct ca *ca, uint64_t index, const struct ca_entry *entry,
 		    (unsigned long long)ca->meta.applied);
 	memset(out, 0, sizeof(*out));
 	out->index = index;
+	ca->at = index;
 	state_begin(ca);
 	if ((rc = dispatch(ca, entry, raw, &row, out, e)) != E_OK)
 		return rc;
@@ -385,26 +390,35 @@ enum code ca_restore_check(struct ca *ca, struct err *e)
 	if (started != ca->started)
 		return err_set(e, E_CORRUPT,
 		    "the snapshot's records and its policy disagree");
+	if ((rc = crl_check_bytes(ca, e)) != E_OK)
+		return rc;
 	return check_scalars(ca, &built, e);
 }
 
 /* ---- Reads -------------------------------------------------------------- */
 
-enum code ca_record_get(
-    const struct ca *ca, uint64_t index, struct ca_record *out, struct err *e)
+enum code record_row_get(
+    const struct ca *ca, uint64_t index, struct record_row *out, struct err *e)
 {
-	struct record_row row = {0};
 	uint8_t key[8];
 	struct span val;
 	enum code rc;
 
+	*out = (struct record_row){0};
 	put_u64be(key, index);
 	rc = state_get(ca, CA_T_RECORD, span_of(key, sizeof(key)), &val, e);
 	if (rc == E_NOTFOUND)
 		return err_set(e, E_NOTFOUND, "there is no record %llu",
 		    (unsigned long long)index);
-	if (rc == E_OK)
-		rc = row_record_read(val, index, &row, e);
+	return rc == E_OK ? row_record_read(val, index, out, e) : rc;
+}
+
+enum code ca_record_get(
+    const struct ca *ca, uint64_t index, struct ca_record *out, struct err *e)
+{
+	struct record_row row;
+	enum code rc = record_row_get(ca, index, &row, e);
+
 	*out = row.record;
 	return rc;
 }

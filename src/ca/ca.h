@@ -29,6 +29,16 @@ struct ca_crypto {
 	 * signed by root?  E_INVAL with the reason. */
 	enum code (*issuer)(void *ctx, struct span cert, struct span root,
 	    struct ca_cert_facts *out, struct err *e);
+	/* Is crl a root CRL: signed by root?  *number is its CRL number; lists
+	 * (a certificate, or empty) must stand on it.  E_INVAL. */
+	enum code (*root_crl)(void *ctx, struct span crl, struct span root,
+	    struct span lists, uint64_t *number, struct err *e);
+	/* Can cert be a trust anchor: a CA certificate?  E_INVAL. */
+	enum code (*anchor)(void *ctx, struct span cert, struct err *e);
+	/* Append the TBSCertList (RFC 5280 §5.1.2) of these rows. */
+	enum code (*crl_tbs)(void *ctx, struct buf *out, struct span issuer,
+	    uint64_t number, uint64_t this_s, uint64_t next_s,
+	    const struct ca_revoked *rows, size_t n, struct err *e);
 	void *ctx;
 };
 
@@ -103,6 +113,10 @@ struct ca_view {
 	size_t operators_n;
 	struct ca_join_token *tokens;
 	size_t tokens_n;
+	struct ca_crl *crls;
+	size_t crls_n;
+	struct ca_bundle *bundles; /* without certificates: taken away */
+	size_t bundles_n;
 	struct ca_policy policy;
 };
 enum code ca_view_load(
@@ -116,8 +130,37 @@ const struct ca_issuer *ca_view_issuer(
     const struct ca_view *v, const uint8_t key_id[CA_KEY_ID_LEN]);
 const struct ca_operator *ca_view_operator(
     const struct ca_view *v, struct span spki);
+const struct ca_crl *ca_view_crl(
+    const struct ca_view *v, const uint8_t key_id[CA_KEY_ID_LEN]);
+const struct ca_bundle *ca_view_bundle(
+    const struct ca_view *v, struct span trust_domain);
 /* The namespace rule of struct ca_cluster; used at the edge and in apply. */
 bool ca_namespace_allowed(const struct ca_cluster *c, struct span ns);
+
+/* Which roles may sign these commands; any one of them is enough. */
+uint32_t ca_roles_for(const struct ca_envelope *env);
+/* What the root key signs so that more roots of its own trust domain are
+ * taken. */
+bool ca_bundle_input(struct buf *out, const struct ca_bundle *b);
+
+/* ---- Revocation --------------------------------------------------------- */
+
+/* The rows a CRL of this issuer would have now; *rows is for free(). */
+enum code ca_crl_rows(const struct ca *ca, const uint8_t issuer[CA_KEY_ID_LEN],
+    struct ca_revoked **rows, size_t *n, struct err *e) MUST_CHECK;
+/* The TBSCertList of a CRL that is frozen or signed; borrows until the next
+ * write.  E_NOTFOUND: it was superseded, or never was. */
+enum code ca_crl_tbs(const struct ca *ca, const uint8_t issuer[CA_KEY_ID_LEN],
+    uint64_t number, struct span *tbs, struct err *e) MUST_CHECK;
+/* Is a leaf revoked?  E_NOTFOUND: no. */
+enum code ca_revoked_get(const struct ca *ca,
+    const uint8_t issuer[CA_KEY_ID_LEN], const uint8_t serial[CA_SERIAL_LEN],
+    struct ca_revoked *out, struct err *e) MUST_CHECK;
+/* The block after key (33 bytes; zeroes: the first), whose key it becomes.
+ * E_NOTFOUND past the last. */
+#define CA_BLOCK_KEY_LEN (1 + SHA256_LEN)
+enum code ca_block_next(const struct ca *ca, uint8_t key[CA_BLOCK_KEY_LEN],
+    struct ca_block *out, struct err *e) MUST_CHECK;
 
 /* ---- Reads of the log ------------------------------------------------------
  */

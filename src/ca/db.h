@@ -32,7 +32,14 @@ enum ca_table_class {
 	X(TOKEN, 11, SMALL, "secret hash -> join token")                       \
 	X(NONCE, 12, SMALL, "expiry BE + nonce -> nothing")                    \
 	X(CHECKPOINT, 13, SMALL, "the newest checkpoints")                     \
-	X(QUOTA, 14, SMALL, "hour BE + scope hash -> count")
+	X(QUOTA, 14, SMALL, "hour BE + scope hash -> count")                   \
+	X(REVOKED, 15, SMALL, "issuer key id + serial -> when and why")        \
+	X(BLOCK, 16, SMALL, "u8 kind + SHA-256(name) -> who gets nothing")     \
+	X(CRL, 17, SMALL, "issuer key id -> its CRL, frozen and signed")       \
+	X(CRL_BYTES, 18, SMALL, "issuer key id + number BE -> TBSCertList")    \
+	X(CHILD, 19, DERIVED, "parent's serial + raft index -> nothing")       \
+	X(POD, 20, DERIVED, "SHA-256(pod UID) + raft index -> nothing")        \
+	X(BUNDLE, 21, SMALL, "trust domain -> whom to trust for it")
 
 enum ca_table {
 #define X(sym, n, cls, what) CA_T_##sym = n,

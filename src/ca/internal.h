@@ -20,6 +20,7 @@ struct ca {
 	struct ca_crypto crypto;
 	struct ca_meta meta;
 	bool started;         /* Genesis is applied */
+	uint64_t at;          /* index of the entry being applied */
 	struct ca_view *view; /* the small rows; NULL: reload */
 	/* during one apply */
 	struct sha256 effect;
@@ -28,6 +29,7 @@ struct ca {
 	struct undo *undo;
 	size_t undo_n, undo_cap;
 	struct buf row; /* scratch, reused */
+	struct buf pod; /* of a renewal's parent */
 };
 
 /* rows.c: one encoding a kind of row ▣.  Decoders' spans borrow from val. */
@@ -55,6 +57,8 @@ struct record_row {
 	struct ca_record record;
 	struct span serial, identity;
 	uint64_t token_ms;
+	struct span issuer, parent, pod; /* parent, pod: may be empty */
+	uint64_t not_after_s;
 };
 void row_record(struct buf *out, const struct record_row *r);
 enum code row_record_read(
@@ -113,6 +117,43 @@ enum code apply_checkpoint(struct ca *ca, const struct ca_checkpoint *c,
 /* Set a refusal; always E_OK, so that callers return it. */
 enum code refuse(struct ca_result *out, enum ca_outcome o, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
+
+/* revoke.c, crl.c */
+void row_block(struct buf *out, const struct ca_block *b);
+enum code row_block_read(struct span val, struct ca_block *b, struct err *e);
+void row_crl(struct buf *out, const struct ca_crl *c);
+enum code row_crl_read(struct span val, struct ca_crl *c, struct err *e);
+void row_bundle(struct buf *out, const struct ca_bundle *b);
+enum code row_bundle_read(struct span val, struct ca_bundle *b, struct err *e);
+/* A row of REVOKED: what its CRL says, and how long it has to. */
+struct revoked_row {
+	struct ca_revoked revoked; /* without the serial, which is the key */
+	uint64_t not_after_s;
+};
+void row_revoked(struct buf *out, const struct revoked_row *r);
+enum code row_revoked_read(
+    struct span val, struct revoked_row *r, struct err *e);
+#define REVOKED_KEY_LEN (CA_KEY_ID_LEN + CA_SERIAL_LEN)
+
+enum code apply_revoke(struct ca *ca, const struct ca_revoke *r,
+    struct ca_result *out, struct err *e) MUST_CHECK;
+enum code apply_lift(struct ca *ca, const struct ca_revoke *r,
+    struct ca_result *out, struct err *e) MUST_CHECK;
+/* Refuses if the identity or the pod of a request is blocked. */
+enum code block_check(struct ca *ca, struct span identity, struct span pod,
+    struct ca_result *out, struct err *e) MUST_CHECK;
+enum code apply_freeze(struct ca *ca, const struct ca_freeze_crl *f,
+    struct ca_result *out, struct err *e) MUST_CHECK;
+enum code apply_sign_crl(struct ca *ca, const struct ca_sign_crl *s,
+    struct ca_result *out, struct err *e) MUST_CHECK;
+/* Another leaf of this issuer is revoked: its CRL is due. */
+enum code crl_dirty(
+    struct ca *ca, struct span issuer, struct err *e) MUST_CHECK;
+/* Every CRL's bytes are those its row names. */
+enum code crl_check_bytes(const struct ca *ca, struct err *e) MUST_CHECK;
+/* The row of an index; E_NOTFOUND. */
+enum code record_row_get(const struct ca *ca, uint64_t index,
+    struct record_row *out, struct err *e) MUST_CHECK;
 
 /* tlog.c on the TREE table */
 enum code tlog_append(

@@ -11,6 +11,7 @@ struct issuing {
 	const struct ca_view *v;
 	struct ca_result *out;
 	uint64_t now_ms, token_ms;
+	struct span pod; /* the UID, the parent's for a renewal */
 };
 
 static bool refused(const struct ca_result *out)
@@ -238,13 +239,13 @@ static enum code check_profile(const struct issuing *s)
  * not too long ago. */
 static enum code check_parent(struct issuing *s, struct err *e)
 {
-	struct record_row parent = {0};
+	struct record_row parent;
+	struct ca_revoked revoked;
 	struct ca_record rec;
-	uint8_t key[8];
-	struct span val;
 	enum code rc;
 
 	s->token_ms = s->now_ms;
+	s->pod = s->i->pod_uid;
 	if (s->i->has_parent != (s->i->via == CA_VIA_CERT))
 		return refuse(s->out, CA_BAD_FORMAT,
 		    "a renewal, and only a renewal, names its parent");
@@ -256,11 +257,13 @@ static enum code check_parent(struct issuing *s, struct err *e)
 		    "the certificate shown was not issued here");
 	if (rc != E_OK)
 		return rc;
-	put_u64be(key, rec.index);
-	rc = state_get(s->ca, CA_T_RECORD, span_of(key, sizeof(key)), &val, e);
+	if ((rc = record_row_get(s->ca, rec.index, &parent, e)) != E_OK)
+		return rc;
+	rc = ca_revoked_get(s->ca, parent.issuer.p, s->i->parent, &revoked, e);
 	if (rc == E_OK)
-		rc = row_record_read(val, rec.index, &parent, e);
-	if (rc != E_OK)
+		return refuse(s->out, CA_PARENT_REVOKED,
+		    "the certificate shown is revoked: ask with a token");
+	if (rc != E_NOTFOUND)
 		return rc;
 	if (!span_eq(parent.identity, s->i->uri))
 		return refuse(s->out, CA_NOT_ALLOWED,
@@ -270,7 +273,11 @@ static enum code check_parent(struct issuing *s, struct err *e)
 		    "renewed for %llu s without a token: show one",
 		    (unsigned long long)s->v->policy.renew_max_s);
 	s->token_ms = parent.token_ms;
-	return E_OK;
+	/* A row's bytes live until the next write. */
+	buf_clear(&s->ca->pod);
+	buf_add_span(&s->ca->pod, parent.pod);
+	s->pod = buf_span(&s->ca->pod);
+	return buf_check(&s->ca->pod, e);
 }
 
 #define HOUR_MS 3600000ULL
@@ -363,7 +370,9 @@ enum code apply_issue(struct ca *ca, const struct ca_entry *en, struct span raw,
 	if ((rc = check_issuer(&s)) != E_OK || refused(out) ||
 	    (rc = check_life(&s)) != E_OK || refused(out) ||
 	    (rc = check_profile(&s)) != E_OK || refused(out) ||
-	    (rc = check_parent(&s, e)) != E_OK || refused(out))
+	    (rc = check_parent(&s, e)) != E_OK || refused(out) ||
+	    (rc = block_check(ca, s.i->uri, s.pod, out, e)) != E_OK ||
+	    refused(out))
 		return rc;
 	state_journal(ca); /* one quota may be taken and the next be spent */
 	if ((rc = take_quotas(&s, e)) != E_OK)
@@ -374,24 +383,48 @@ enum code apply_issue(struct ca *ca, const struct ca_entry *en, struct span raw,
 	row->serial = span_of(s.i->serial, CA_SERIAL_LEN);
 	row->identity = s.i->uri.len != 0 ? s.i->uri : s.i->common_name;
 	row->token_ms = s.token_ms;
+	row->issuer = span_of(s.i->issuer, CA_KEY_ID_LEN);
+	row->not_after_s = s.i->not_after_s;
+	row->pod = s.pod;
+	if (s.i->has_parent)
+		row->parent = span_of(s.i->parent, CA_SERIAL_LEN);
 	return E_OK;
+}
+
+/* A row without a value: prefix ‖ raft index. */
+static enum code index_put(struct ca *ca, enum ca_table t, struct span prefix,
+    uint64_t index, struct err *e)
+{
+	uint8_t key[SHA256_LEN + 8];
+
+	memcpy(key, prefix.p, prefix.len);
+	put_u64be(key + prefix.len, index);
+	return state_put(ca, t, span_of(key, prefix.len + 8), SPAN_EMPTY, e);
 }
 
 enum code issue_index(
     struct ca *ca, const struct record_row *row, struct err *e)
 {
-	uint8_t index[8], key[SHA256_LEN + 8];
+	uint64_t index = row->record.index;
+	uint8_t at[8], hash[SHA256_LEN];
 	enum code rc;
 
 	if (row->serial.len == 0)
 		return E_OK;
-	put_u64be(index, row->record.index);
-	rc = state_put(
-	    ca, CA_T_SERIAL, row->serial, span_of(index, sizeof(index)), e);
-	if (rc != E_OK)
-		return rc;
-	sha256_of(key, row->identity);
-	memcpy(key + SHA256_LEN, index, sizeof(index));
-	return state_put(
-	    ca, CA_T_IDENTITY, span_of(key, sizeof(key)), SPAN_EMPTY, e);
+	put_u64be(at, index);
+	rc =
+	    state_put(ca, CA_T_SERIAL, row->serial, span_of(at, sizeof(at)), e);
+	if (rc == E_OK) {
+		sha256_of(hash, row->identity);
+		rc = index_put(
+		    ca, CA_T_IDENTITY, span_of(hash, SHA256_LEN), index, e);
+	}
+	if (rc == E_OK && row->parent.len == CA_SERIAL_LEN)
+		rc = index_put(ca, CA_T_CHILD, row->parent, index, e);
+	if (rc == E_OK && row->pod.len != 0) {
+		sha256_of(hash, row->pod);
+		rc = index_put(
+		    ca, CA_T_POD, span_of(hash, SHA256_LEN), index, e);
+	}
+	return rc;
 }

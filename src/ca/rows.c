@@ -255,8 +255,14 @@ void row_record(struct buf *out, const struct record_row *w)
 	buf_add_u8(out, (uint8_t)w->record.outcome);
 	buf_add(out, w->record.effect, SHA256_LEN);
 	put_text(out, w->serial);
-	put_text(out, w->identity);
-	buf_add_u64be(out, w->token_ms);
+	if (w->serial.len != 0) {
+		put_text(out, w->issuer);
+		put_text(out, w->identity);
+		put_text(out, w->parent);
+		put_text(out, w->pod);
+		buf_add_u64be(out, w->token_ms);
+		buf_add_u64be(out, w->not_after_s);
+	}
 	buf_add_u32be(out, (uint32_t)w->record.raw.len);
 	buf_add_span(out, w->record.raw);
 }
@@ -273,8 +279,115 @@ enum code row_record_read(
 	w->record.outcome = (enum ca_outcome)read_u8(&r);
 	read_bytes(&r, w->record.effect, SHA256_LEN);
 	w->serial = get_text(&r);
-	w->identity = get_text(&r);
-	w->token_ms = read_u64be(&r);
+	if (w->serial.len != 0) {
+		w->issuer = get_text(&r);
+		w->identity = get_text(&r);
+		w->parent = get_text(&r);
+		w->pod = get_text(&r);
+		w->token_ms = read_u64be(&r);
+		w->not_after_s = read_u64be(&r);
+	}
 	w->record.raw = read_span(&r, read_u32be(&r));
 	return row_end(&r, "record", e);
+}
+
+void row_revoked(struct buf *out, const struct revoked_row *r)
+{
+	buf_add_u64be(out, r->revoked.revoked_s);
+	buf_add_u8(out, (uint8_t)r->revoked.reason);
+	buf_add_u64be(out, r->not_after_s);
+}
+
+enum code row_revoked_read(
+    struct span val, struct revoked_row *r, struct err *e)
+{
+	struct reader in;
+
+	reader_init(&in, val);
+	r->revoked.revoked_s = read_u64be(&in);
+	r->revoked.reason = (enum ca_reason)read_u8(&in);
+	r->not_after_s = read_u64be(&in);
+	return row_end(&in, "revoked", e);
+}
+
+void row_block(struct buf *out, const struct ca_block *b)
+{
+	buf_add_u8(out, (uint8_t)b->by);
+	put_text(out, b->what);
+	buf_add_u64be(out, b->since_ms);
+	buf_add_u8(out, (uint8_t)b->reason);
+}
+
+enum code row_block_read(struct span val, struct ca_block *b, struct err *e)
+{
+	struct reader r;
+
+	reader_init(&r, val);
+	b->by = (enum ca_revoke_by)read_u8(&r);
+	b->what = get_text(&r);
+	b->since_ms = read_u64be(&r);
+	b->reason = (enum ca_reason)read_u8(&r);
+	return row_end(&r, "block", e);
+}
+
+void row_crl(struct buf *out, const struct ca_crl *c)
+{
+	buf_add(out, c->issuer, sizeof(c->issuer));
+	buf_add_u64be(out, c->dirty_index);
+	buf_add_u64be(out, c->frozen_index);
+	buf_add_u64be(out, c->frozen_number);
+	buf_add_u64be(out, c->frozen_this_s);
+	buf_add_u64be(out, c->frozen_next_s);
+	buf_add_u64be(out, c->frozen_entries);
+	buf_add_u64be(out, c->frozen_ms);
+	buf_add(out, c->frozen_sha256, SHA256_LEN);
+	buf_add_u64be(out, c->number);
+	buf_add_u64be(out, c->this_s);
+	buf_add_u64be(out, c->next_s);
+	buf_add_u64be(out, c->entries);
+	buf_add_u64be(out, c->signed_index);
+	buf_add(out, c->sha256, SHA256_LEN);
+	put_text(out, c->signature);
+}
+
+enum code row_crl_read(struct span val, struct ca_crl *c, struct err *e)
+{
+	struct reader r;
+
+	reader_init(&r, val);
+	read_bytes(&r, c->issuer, sizeof(c->issuer));
+	c->dirty_index = read_u64be(&r);
+	c->frozen_index = read_u64be(&r);
+	c->frozen_number = read_u64be(&r);
+	c->frozen_this_s = read_u64be(&r);
+	c->frozen_next_s = read_u64be(&r);
+	c->frozen_entries = read_u64be(&r);
+	c->frozen_ms = read_u64be(&r);
+	read_bytes(&r, c->frozen_sha256, SHA256_LEN);
+	c->number = read_u64be(&r);
+	c->this_s = read_u64be(&r);
+	c->next_s = read_u64be(&r);
+	c->entries = read_u64be(&r);
+	c->signed_index = read_u64be(&r);
+	read_bytes(&r, c->sha256, SHA256_LEN);
+	c->signature = get_text(&r);
+	return row_end(&r, "CRL", e);
+}
+
+void row_bundle(struct buf *out, const struct ca_bundle *b)
+{
+	put_text(out, b->trust_domain);
+	put_list(out, b->certs, b->certs_n);
+	buf_add_u64be(out, b->sequence);
+}
+
+enum code row_bundle_read(struct span val, struct ca_bundle *b, struct err *e)
+{
+	struct reader r;
+
+	reader_init(&r, val);
+	b->trust_domain = get_text(&r);
+	b->certs_n = get_list(&r, b->certs);
+	b->sequence = read_u64be(&r);
+	return row_end(&r, "bundle", e);
 }

@@ -16,10 +16,11 @@ static enum ca_table_class class_of(enum ca_table t)
 }
 
 /* DERIVED rows follow from the others, and the tree's root is compared by
- * itself; the scalars hold the digest. */
+ * itself; the scalars hold the digest, and the CRL rows the hash of each CRL's
+ * bytes. */
 bool state_counts(enum ca_table t, struct span key)
 {
-	return class_of(t) != CA_TABLE_DERIVED &&
+	return class_of(t) != CA_TABLE_DERIVED && t != CA_T_CRL_BYTES &&
 	       !(t == CA_T_META && span_eq_str(key, META_SCALARS));
 }
 

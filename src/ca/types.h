@@ -163,6 +163,91 @@ struct ca_join_token {
 
 /* ---- Log entries -------------------------------------------------------- */
 
+/* ---- Revocation ---------------------------------------------------------- */
+
+/* RFC 5280 §5.3.1, those that a revocation for good may have. */
+enum ca_reason {
+	CA_REASON_UNSPECIFIED = 0,
+	CA_REASON_KEY_COMPROMISE = 1,
+	CA_REASON_CA_COMPROMISE = 2,
+	CA_REASON_AFFILIATION_CHANGED = 3,
+	CA_REASON_SUPERSEDED = 4,
+	CA_REASON_CESSATION = 5,
+	CA_REASON_PRIVILEGE_WITHDRAWN = 9,
+};
+
+enum ca_revoke_by {
+	CA_REVOKE_SERIAL = 1,   /* and what was renewed from it */
+	CA_REVOKE_IDENTITY = 2, /* all that live, and no new ones: a block */
+	CA_REVOKE_POD = 3,      /* the same by the pod's UID */
+};
+
+struct ca_revoke {
+	enum ca_revoke_by by;
+	uint8_t serial[CA_SERIAL_LEN]; /* CA_REVOKE_SERIAL */
+	struct span what;              /* the SPIFFE ID, or the pod's UID */
+	enum ca_reason reason;
+};
+
+/* One line of a CRL. */
+struct ca_revoked {
+	uint8_t serial[CA_SERIAL_LEN];
+	uint64_t revoked_s;
+	enum ca_reason reason;
+};
+
+/* The content of a CRL is what the state holds at this entry's own index. */
+struct ca_freeze_crl {
+	uint8_t issuer[CA_KEY_ID_LEN];
+	uint64_t number; /* one more than the last one frozen */
+	uint64_t this_s, next_s;
+};
+#define CA_CRL_BACKDATE_S 600 /* a CRL from the future stops TLS */
+#define CA_CRL_LIFE_S (7 * 86400)
+/* What Istio's ConfigMap holds, about. */
+#define CA_CRL_ENTRIES_MAX 15000
+
+struct ca_sign_crl {
+	uint8_t issuer[CA_KEY_ID_LEN];
+	uint64_t number;
+	uint8_t tbs_sha256[SHA256_LEN];
+	struct span signature; /* ECDSA-Sig-Value over the TBSCertList */
+};
+
+/* The CRL of one issuer, as far as it is known without its bytes. */
+struct ca_crl {
+	uint8_t issuer[CA_KEY_ID_LEN];
+	uint64_t dirty_index; /* of the last revocation among its leaves */
+	/* frozen; number 0: never */
+	uint64_t frozen_index, frozen_number, frozen_this_s, frozen_next_s;
+	uint64_t frozen_entries, frozen_ms; /* the entry's time */
+	uint8_t frozen_sha256[SHA256_LEN];  /* of the TBSCertList */
+	/* signed, and published; number 0: none */
+	uint64_t number, this_s, next_s, entries;
+	uint64_t signed_index;
+	uint8_t sha256[SHA256_LEN];
+	struct span signature;
+};
+
+/* An identity or a pod that gets no certificate. */
+struct ca_block {
+	enum ca_revoke_by by;
+	struct span what;
+	uint64_t since_ms;
+	enum ca_reason reason;
+};
+
+/* Whom to trust besides the root: more roots of our own trust domain, or those
+ * of another one.  Replaces; no certificates: takes it away. */
+struct ca_bundle {
+	struct span trust_domain;
+	struct span certs[CA_LIST_MAX]; /* DER */
+	size_t certs_n;
+	uint64_t sequence;    /* assigned in apply: 1, 2, ... */
+	struct span root_sig; /* our own trust domain: by the root key, over
+				 ca_bundle_input */
+};
+
 enum ca_admin_kind { /* numbers are the proto's field numbers */
 	CA_ADMIN_SET_NODE = 1,
 	CA_ADMIN_ADD_ISSUER = 2,
@@ -170,8 +255,12 @@ enum ca_admin_kind { /* numbers are the proto's field numbers */
 	CA_ADMIN_SET_POLICY = 4,
 	CA_ADMIN_CREATE_JOIN_TOKEN = 5,
 	CA_ADMIN_SET_OPERATOR = 6,
-	/* 7-15 are kept for Revoke, RetireIssuer, RevokeIssuer,
-	 * SetTrustBundle, LiftBlock */
+	CA_ADMIN_REVOKE = 7,
+	CA_ADMIN_RETIRE_ISSUER = 8,
+	CA_ADMIN_REVOKE_ISSUER = 9,
+	CA_ADMIN_SET_TRUST_BUNDLE = 10,
+	CA_ADMIN_LIFT_BLOCK = 11,
+	CA_ADMIN_SET_ROOT_CRL = 12,
 };
 
 struct ca_admin {
@@ -186,6 +275,14 @@ struct ca_admin {
 		struct ca_policy set_policy;
 		struct ca_join_token create_join_token;
 		struct ca_operator set_operator;
+		struct ca_revoke revoke; /* REVOKE; LIFT_BLOCK: by and what */
+		uint8_t retire_issuer[CA_KEY_ID_LEN];
+		struct {
+			uint8_t issuer[CA_KEY_ID_LEN];
+			struct span root_crl; /* DER; lists the issuer */
+		} revoke_issuer;
+		struct ca_bundle set_trust_bundle;
+		struct span set_root_crl; /* DER; number above the last */
 	} u;
 };
 
@@ -244,7 +341,9 @@ enum ca_kind { /* numbers are the proto's field numbers */
 	CA_ADMIN = 4,
 	CA_CHECKPOINT = 5,
 	CA_REFRESH_KEYS = 6,
-	/* 7-9 are kept for FreezeCrl, SignCrl, Prune */
+	CA_FREEZE_CRL = 7,
+	CA_SIGN_CRL = 8,
+	/* 9 is kept for Prune */
 };
 
 struct ca_entry {
@@ -259,6 +358,8 @@ struct ca_entry {
 		struct ca_envelope admin;
 		struct ca_checkpoint checkpoint;
 		struct ca_refresh_keys refresh;
+		struct ca_freeze_crl freeze_crl;
+		struct ca_sign_crl sign_crl;
 	} u;
 };
 

@@ -42,6 +42,8 @@ void ca_view_unref(struct ca_view *v)
 	free(v->issuers);
 	free(v->operators);
 	free(v->tokens);
+	free(v->crls);
+	free(v->bundles);
 	free(b);
 }
 
@@ -101,6 +103,8 @@ READER(node, struct ca_node)
 READER(issuer, struct ca_issuer)
 READER(operator, struct ca_operator)
 READER(token, struct ca_join_token)
+READER(crl, struct ca_crl)
+READER(bundle, struct ca_bundle)
 #undef READER
 
 static enum code load_row(
@@ -172,6 +176,10 @@ static enum code fill(const struct ca *ca, struct view_box *b, struct err *e)
 		sizeof(*v->operators), read_operator},
 	    {CA_T_TOKEN, (void **)&v->tokens, &v->tokens_n, sizeof(*v->tokens),
 		read_token},
+	    {CA_T_CRL, (void **)&v->crls, &v->crls_n, sizeof(*v->crls),
+		read_crl},
+	    {CA_T_BUNDLE, (void **)&v->bundles, &v->bundles_n,
+		sizeof(*v->bundles), read_bundle},
 	};
 	enum code rc;
 
@@ -244,6 +252,24 @@ const struct ca_operator *ca_view_operator(
 	for (size_t i = 0; i < v->operators_n; i++)
 		if (span_eq(v->operators[i].spki, spki))
 			return &v->operators[i];
+	return NULL;
+}
+
+const struct ca_crl *ca_view_crl(
+    const struct ca_view *v, const uint8_t key_id[CA_KEY_ID_LEN])
+{
+	for (size_t i = 0; i < v->crls_n; i++)
+		if (memcmp(v->crls[i].issuer, key_id, CA_KEY_ID_LEN) == 0)
+			return &v->crls[i];
+	return NULL;
+}
+
+const struct ca_bundle *ca_view_bundle(
+    const struct ca_view *v, struct span trust_domain)
+{
+	for (size_t i = 0; i < v->bundles_n; i++)
+		if (span_eq(v->bundles[i].trust_domain, trust_domain))
+			return &v->bundles[i];
 	return NULL;
 }
 

@@ -234,6 +234,10 @@ static enum code applied(struct node *n, struct span raw,
 		return rc;
 	if (signer_wants(entry) && r->outcome == CA_OK)
 		feed(n, r->index, raw);
+	if (entry->kind == CA_FREEZE_CRL && r->outcome == CA_OK)
+		crl_frozen(n, &entry->u.freeze_crl);
+	if (r->view_changed)
+		n->next_duty_ms = 0; /* a revocation wants its CRL at once */
 	if (entry->proposer == n->id)
 		ops_applied(n, raw, entry, r);
 	return E_OK;

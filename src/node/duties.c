@@ -4,12 +4,14 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log_event.h"
 #include "base/metrics.h"
 
 #define CHECKPOINT_RETRY_MS 2000
+#define CLOCK_OFF_MS 5000
 
 void node_diverged(struct node *n, const char *fmt, ...)
 {
@@ -174,6 +176,41 @@ static void watch_space(struct node *n)
 	metric_set(M_space_low, low);
 }
 
+static int compare_offsets(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Two peers that agree are more than this node; one alone decides nothing. */
+static void watch_clock(struct node *n)
+{
+	int64_t offsets[MESH_PEERS_MAX], median;
+	uint64_t now = clock_mono_ms();
+	bool was_off = n->clock_off[0] != '\0';
+	size_t k = 0;
+
+	for (size_t i = 0; i < n->peers_n; i++)
+		if (n->peers[i].status_ms != 0 &&
+		    now - n->peers[i].status_ms < NODE_SILENT_MS)
+			offsets[k++] = n->peers[i].clock_offset_ms;
+	if (k < 2 && was_off)
+		return; /* nobody to tell whether it is right again */
+	qsort(offsets, k, sizeof(offsets[0]), compare_offsets);
+	median = k < 2 ? 0 : (offsets[(k - 1) / 2] + offsets[k / 2]) / 2;
+	n->clock_off[0] = '\0';
+	if (median > CLOCK_OFF_MS || median < -CLOCK_OFF_MS)
+		snprintf(n->clock_off, sizeof(n->clock_off),
+		    "this node's clock is %lld ms %s its peers' median: it "
+		    "stamps and issues nothing until that is set right (NTP)",
+		    (long long)(median > 0 ? median : -median),
+		    median > 0 ? "behind" : "ahead of");
+	if (was_off != (n->clock_off[0] != '\0'))
+		log_event(was_off ? LOG_INFO : LOG_ERROR, "clock",
+		    "off_ms=%lld why=\"%s\"", (long long)-median, n->clock_off);
+}
+
 static void set_gauges(const struct node *n, const struct raft_status *st)
 {
 	struct ca_head head;
@@ -201,8 +238,11 @@ void duties_run(struct node *n)
 	if (st.state == RAFT_LEADER) {
 		keep_members(n, &st);
 		propose_checkpoint(n);
+		crl_freeze_due(n);
 	}
-	if (st.state == RAFT_LEADER && n->diverged[0] != '\0' &&
+	watch_clock(n);
+	if (st.state == RAFT_LEADER &&
+	    (n->diverged[0] != '\0' || n->clock_off[0] != '\0') &&
 	    (to = duties_successor(n, &st)) != 0)
 		(void)raft_transfer_leader(n->raft, to);
 	snapshot_out_tick(n);

@@ -132,7 +132,7 @@ struct peer {
 	uint64_t heard_ms, status_ms;
 	uint64_t applied, tree_size;
 	int64_t clock_offset_ms;
-	bool issuing;
+	bool issuing, has_my_crl;
 	struct ca_checkpoint checkpoints[PEER_CHECKPOINTS];
 	size_t checkpoints_n;
 	struct snapshot_out *sending; /* NULL: no snapshot is under way */
@@ -171,6 +171,22 @@ void snapshot_in_settle(struct node *n);
 void duties_run(struct node *n);
 /* The voter to lead after this one: the one that has most; 0: none. */
 raft_id duties_successor(struct node *n, const struct raft_status *st);
+
+/* ---- crl.c ---- */
+
+#define NODE_CRL_PROPOSED 64
+#define NODE_CRL_HEARD_MS 60000
+
+void crl_freeze_due(struct node *n); /* the leader */
+/* A freeze was applied just now: the state is as it fixed it. */
+void crl_frozen(struct node *n, const struct ca_freeze_crl *f);
+/* Key ids of the issuers whose CRL is published here. */
+size_t crl_published(const struct node *n, struct span *out, size_t max);
+void crl_note_published(
+    struct node *n, struct peer *p, const struct wire_status *s);
+/* Does this node's issuer wait for its CRL to be out everywhere? */
+bool crl_awaited(
+    struct node *n, const struct ca_issuer *is, char *why, size_t size);
 
 /* ---- api_cert.c ---- */
 
@@ -263,6 +279,12 @@ struct node {
 	bool space_low;
 	char diverged[200]; /* why this node no longer serves; empty: it does */
 	char alarm_members[200];
+	char clock_off[200]; /* why its time stamps nothing; empty: it does */
+	bool crl_everywhere; /* of this node's issuer */
+	struct crl_proposed {
+		uint8_t issuer[CA_KEY_ID_LEN];
+		uint64_t number, at_ms;
+	} crl_proposed[NODE_CRL_PROPOSED];
 	atomic_uint_fast64_t bad_record; /* index of one, from the verifier */
 	struct verifier *verifier;
 	uint64_t checkpoint_retry_ms;

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 
+#define CRL_ALARM_S (5 * 86400) /* of 7 days: signed hourly, if all is well */
 #define STUCK_MS 3000 /* the loop has not come round for that long */
 
 /* ---- The issuer ---- */
@@ -48,8 +49,10 @@ bool look_not_issuing(struct node *n, char *why, size_t size)
 		snprintf(why, size,
 		    "this node's issuer ends within one leaf's life: renew it "
 		    "(quorate issuer rotate)");
-	else
-		settles(n, is, why, size);
+	else if (n->clock_off[0] != '\0')
+		snprintf(why, size, "%s", n->clock_off);
+	else if (!settles(n, is, why, size))
+		crl_awaited(n, is, why, size);
 	return why[0] != '\0';
 }
 
@@ -147,6 +150,38 @@ static void alarm(struct front_status *out, const char *text)
 		    "%s", text);
 }
 
+static void crl_alarms(const struct node *n, struct front_status *out)
+{
+	uint64_t now_s = clock_unix_ms() / 1000;
+	char text[200];
+
+	for (size_t i = 0; n->view != NULL && i < n->view->issuers_n; i++) {
+		const struct ca_issuer *is = &n->view->issuers[i];
+		const struct ca_crl *c = ca_view_crl(n->view, is->key_id);
+
+		if (c == NULL || c->number == 0 ||
+		    is->state == CA_ISSUER_REVOKED || is->not_after_s < now_s)
+			continue;
+		if (c->next_s < now_s + CRL_ALARM_S) {
+			snprintf(text, sizeof(text),
+			    "the CRL of issuer \"%.*s\" ends in %lld h: its "
+			    "node must be in reach to sign the next one",
+			    (int)is->name.len, (const char *)is->name.p,
+			    ((long long)c->next_s - (long long)now_s) / 3600);
+			alarm(out, text);
+		}
+		if (c->entries * 10 > CA_CRL_ENTRIES_MAX * 7ULL) {
+			snprintf(text, sizeof(text),
+			    "the CRL of issuer \"%.*s\" has %llu entries; "
+			    "Istio's ConfigMap holds about %d",
+			    (int)is->name.len, (const char *)is->name.p,
+			    (unsigned long long)c->entries,
+			    CA_CRL_ENTRIES_MAX);
+			alarm(out, text);
+		}
+	}
+}
+
 static void fill_alarms(struct node *n, struct front_status *out)
 {
 	uint64_t bad = atomic_load(&n->bad_record);
@@ -154,6 +189,7 @@ static void fill_alarms(struct node *n, struct front_status *out)
 
 	alarm(out, n->diverged);
 	alarm(out, n->alarm_members);
+	alarm(out, n->clock_off);
 	if (n->space_low)
 		alarm(out, "free disk space is below store.reserve: nothing is "
 			   "accepted here");
@@ -163,6 +199,7 @@ static void fill_alarms(struct node *n, struct front_status *out)
 		    (unsigned long long)bad);
 		alarm(out, text);
 	}
+	crl_alarms(n, out);
 	if (!out->quorum)
 		alarm(out, "no leader: fewer than a quorum of voters is in "
 			   "reach, nothing is issued");

@@ -187,6 +187,10 @@ static enum code cannot_serve(const struct node *n, const char **why)
 		*why = n->diverged;
 		return E_UNAVAILABLE;
 	}
+	if (n->clock_off[0] != '\0') {
+		*why = n->clock_off;
+		return E_UNAVAILABLE;
+	}
 	if (n->view == NULL || self == NULL) {
 		*why = "this node has not caught up with the log yet; its "
 		       "/readyz says why";

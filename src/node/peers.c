@@ -9,6 +9,7 @@
 #include "base/metrics.h"
 
 #define RECEIVE_MAX 512 /* events in one turn */
+#define CRL_PUBLISHED_MAX 256
 
 struct peer *peers_find(struct node *n, uint64_t id)
 {
@@ -159,6 +160,7 @@ void peers_status(struct node *n)
 	struct ca_checkpoint newest;
 	struct ca_head head;
 	struct wire_mesh w = {.kind = WIRE_STATUS};
+	struct span published[CRL_PUBLISHED_MAX];
 	char why[200];
 	bool confirmed;
 
@@ -167,6 +169,9 @@ void peers_status(struct node *n)
 	w.u.status.tree_size = head.tree_size;
 	w.u.status.time_ms = clock_unix_ms();
 	w.u.status.issuing = !look_not_issuing(n, why, sizeof(why));
+	w.u.status.crl_published = published;
+	w.u.status.crl_published_n =
+	    crl_published(n, published, CRL_PUBLISHED_MAX);
 	if (ca_checkpoint_newest(n->ca, &newest, &confirmed, NULL) == E_OK) {
 		w.u.status.checkpoints = &newest;
 		w.u.status.checkpoints_n = 1;
@@ -199,6 +204,7 @@ static void on_status(
 	p->tree_size = s->tree_size;
 	p->clock_offset_ms = (int64_t)(s->time_ms - clock_unix_ms());
 	p->issuing = s->issuing;
+	crl_note_published(n, p, s);
 	for (size_t i = 0; i < s->checkpoints_n; i++)
 		note_checkpoint(p, &s->checkpoints[i]);
 	if (s->checkpoints_n > 0)

@@ -5,16 +5,16 @@
 
 /* §5.3.1: what may stand on a complete CRL.  7 is not used, 8 is for delta
  * CRLs. */
-static bool reason_valid(int reason)
+static bool reason_valid(unsigned reason)
 {
-	return reason >= 0 && reason <= 10 && reason != 7 && reason != 8;
+	return reason <= 10 && reason != 7 && reason != 8;
 }
 
 static enum code check_rows(
-    const struct pki_crl_entry *rows, size_t n, struct err *e)
+    const struct ca_revoked *rows, size_t n, struct err *e)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (!reason_valid(rows[i].reason))
+		if (!reason_valid((unsigned)rows[i].reason))
 			return err_set(e, E_INVAL,
 			    "%d is not a reason of RFC 5280 §5.3.1",
 			    rows[i].reason);
@@ -25,7 +25,7 @@ static enum code check_rows(
 	return E_OK;
 }
 
-static void put_reason(struct buf *b, int reason)
+static void put_reason(struct buf *b, enum ca_reason reason)
 {
 	uint8_t value = (uint8_t)reason;
 	size_t at = der_begin(b);
@@ -37,7 +37,7 @@ static void put_reason(struct buf *b, int reason)
 }
 
 /* revokedCertificates: absent if there are none (§5.1.2.6). */
-static void put_rows(struct buf *b, const struct pki_crl_entry *rows, size_t n)
+static void put_rows(struct buf *b, const struct ca_revoked *rows, size_t n)
 {
 	size_t list = der_begin(b);
 
@@ -70,8 +70,8 @@ static void put_exts(
 }
 
 enum code pki_crl_tbs(struct buf *out, struct span issuer_cert, uint64_t number,
-    uint64_t this_s, uint64_t next_s, const struct pki_crl_entry *rows,
-    size_t n, struct err *e)
+    uint64_t this_s, uint64_t next_s, const struct ca_revoked *rows, size_t n,
+    struct err *e)
 {
 	struct pki_issuer issuer;
 	size_t at = der_begin(out);

@@ -104,6 +104,8 @@ struct ca_cert {
 	uint8_t subject_key_id[CA_KEY_ID_LEN];
 	uint64_t not_before_s, not_after_s;
 };
+/* Unix seconds; false: before 1970, or no time. */
+bool time_to_unix(const ASN1_TIME *t, uint64_t *out);
 /* On an error *out holds nothing. */
 enum code ca_cert_read(
     struct span cert, struct ca_cert *out, struct err *e) MUST_CHECK;

@@ -87,16 +87,25 @@ enum code pki_issuer_make(struct buf *der, EVP_PKEY *root_key,
     struct span cluster, uint64_t now_s, uint64_t life_s, bool name_constraints,
     struct err *e) MUST_CHECK;
 /* A CRL (RFC 5280 §5) with the given entries, signed by key. */
-struct pki_crl_entry {
-	uint8_t serial[CA_SERIAL_LEN];
-	uint64_t revoked_s;
-	int reason; /* RFC 5280 §5.3.1; 0: no extension */
-};
 enum code pki_crl_tbs(struct buf *out, struct span issuer_cert, uint64_t number,
-    uint64_t this_s, uint64_t next_s, const struct pki_crl_entry *rows,
-    size_t n, struct err *e) MUST_CHECK;
+    uint64_t this_s, uint64_t next_s, const struct ca_revoked *rows, size_t n,
+    struct err *e) MUST_CHECK;
 enum code pki_crl_der(struct buf *out, struct span tbs, struct span sig,
     struct err *e) MUST_CHECK;
+/* What a CRL says, checked against its issuer's certificate: signature, name,
+ * number.  lists: a certificate that must stand on it, or empty.  E_INVAL. */
+struct pki_crl_facts {
+	uint64_t number, this_s, next_s; /* next_s 0: none */
+	size_t entries;
+};
+enum code pki_crl_read(struct span crl, struct span issuer_cert,
+    struct span lists, struct pki_crl_facts *out, struct err *e) MUST_CHECK;
+/* The entries of a CRL, to be signed again with more; *rows is for free(). */
+enum code pki_crl_rows(struct span crl, struct ca_revoked **rows, size_t *n,
+    struct err *e) MUST_CHECK;
+/* The serial of a certificate of ours: 16 octets. */
+enum code pki_cert_serial(
+    struct span cert, uint8_t out[CA_SERIAL_LEN], struct err *e) MUST_CHECK;
 /* Self-signed client certificate of an operator's key (10 y). */
 enum code pki_operator_cert(struct buf *der, EVP_PKEY *key, struct span name,
     uint64_t now_s, struct err *e) MUST_CHECK;

@@ -25,7 +25,7 @@ static bool find_parts(struct span cert, struct ca_cert *c)
 	       der_take(&tbs, DER_SEQUENCE, &skip, &c->spki);
 }
 
-static bool to_unix(const ASN1_TIME *t, uint64_t *out)
+bool time_to_unix(const ASN1_TIME *t, uint64_t *out)
 {
 	const struct tm epoch = {.tm_year = 70, .tm_mday = 1};
 	struct tm tm;
@@ -69,8 +69,9 @@ enum code ca_cert_read(struct span cert, struct ca_cert *out, struct err *e)
 		out->x = d2i_X509(NULL, &p, (long)cert.len);
 	if (out->x == NULL || p != cert.p + cert.len || !find_parts(cert, out))
 		rc = err_set(e, E_INVAL, "not an X.509 v3 certificate in DER");
-	else if (!to_unix(X509_get0_notBefore(out->x), &out->not_before_s) ||
-		 !to_unix(X509_get0_notAfter(out->x), &out->not_after_s))
+	else if (!time_to_unix(
+		     X509_get0_notBefore(out->x), &out->not_before_s) ||
+		 !time_to_unix(X509_get0_notAfter(out->x), &out->not_after_s))
 		rc = err_set(e, E_INVAL, "its validity cannot be read");
 	else
 		rc = take_key_id(out, e);
@@ -214,11 +215,50 @@ static bool crypto_verify(
 	return pki_verify(spki, msg, sig);
 }
 
+static enum code crypto_root_crl(void *ctx, struct span crl, struct span root,
+    struct span lists, uint64_t *number, struct err *e)
+{
+	struct pki_crl_facts f;
+	enum code rc = pki_crl_read(crl, root, lists, &f, e);
+
+	(void)ctx;
+	if (rc == E_OK)
+		*number = f.number;
+	return rc == E_OK ? E_OK : err_wrap(e, rc, "the root's CRL");
+}
+
+static enum code crypto_anchor(void *ctx, struct span cert, struct err *e)
+{
+	const uint8_t *p = cert.p;
+	X509 *x = cert.len > 0 && cert.len <= CERT_MAX
+		      ? d2i_X509(NULL, &p, (long)cert.len)
+		      : NULL;
+	bool ok = x != NULL && p == cert.p + cert.len &&
+		  (X509_get_extension_flags(x) &
+		      (EXFLAG_CA | EXFLAG_INVALID)) == EXFLAG_CA;
+
+	(void)ctx;
+	X509_free(x);
+	ERR_clear_error();
+	return ok ? E_OK : err_set(e, E_INVAL, "not a CA certificate in DER");
+}
+
+static enum code crypto_crl_tbs(void *ctx, struct buf *out, struct span issuer,
+    uint64_t number, uint64_t this_s, uint64_t next_s,
+    const struct ca_revoked *rows, size_t n, struct err *e)
+{
+	(void)ctx;
+	return pki_crl_tbs(out, issuer, number, this_s, next_s, rows, n, e);
+}
+
 struct ca_crypto pki_ca_crypto(void)
 {
 	return (struct ca_crypto){
 	    .verify = crypto_verify,
 	    .root = crypto_root,
 	    .issuer = crypto_issuer,
+	    .root_crl = crypto_root_crl,
+	    .anchor = crypto_anchor,
+	    .crl_tbs = crypto_crl_tbs,
 	};
 }

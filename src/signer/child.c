@@ -23,6 +23,8 @@ struct child {
 	struct trust_seen seen;
 	uint64_t boot, seq;
 	struct buf feed; /* an entry that is still coming in */
+	struct buf crl;  /* rows of a CRL, the same */
+	uint64_t crl_number;
 	struct buf sig;
 	struct mmsghdr in[BATCH], out[BATCH];
 	struct iovec in_iov[BATCH], out_iov[BATCH];
@@ -240,6 +242,70 @@ static void answer_head(
 	    out->u.done.sig, NULL, text.p, text.len, c->keys.log_secret);
 }
 
+/* ---- CRLs ---------------------------------------------------------------- */
+
+static enum code sign_crl(struct child *c, const struct msg_crl *m,
+    struct msg_reply *out, struct err *e)
+{
+	const struct ca_revoked *rows = (const void *)c->crl.p;
+	struct buf tbs;
+	enum code rc;
+
+	if (!c->trust.has_issuer)
+		return err_set(
+		    e, E_CONFLICT, "the signer has no issuer certificate yet");
+	if (m->number <= c->crl_number)
+		return err_set(e, E_CONFLICT,
+		    "CRL %llu was signed already, and numbers only grow",
+		    (unsigned long long)c->crl_number);
+	buf_init(&tbs);
+	buf_clear(&c->sig);
+	rc = pki_crl_tbs(&tbs, buf_span(&c->trust.issuer_cert), m->number,
+	    m->this_s, m->next_s, rows, m->rows, e);
+	if (rc == E_OK)
+		rc = pki_sign(&c->sig, c->keys.issuer, buf_span(&tbs), e);
+	if (rc == E_OK) {
+		c->crl_number = m->number;
+		sha256_of(out->u.done.tbs_sha256, buf_span(&tbs));
+		out->u.done.sig_len = c->sig.len;
+		memcpy(out->u.done.sig, c->sig.p, c->sig.len);
+	}
+	buf_free(&tbs);
+	return rc;
+}
+
+/* True if the rows are all there, and answered. */
+static bool answer_crl(
+    struct child *c, struct span packet, struct msg_reply *out)
+{
+	const size_t size = sizeof(struct ca_revoked);
+	struct err err = {0};
+	struct msg_crl m;
+	struct reader r;
+	enum code rc;
+
+	reader_init(&r, packet);
+	if (!read_bytes(&r, &m, sizeof(m)) || m.rows > MSG_CRL_ROWS_MAX ||
+	    m.offset > m.rows || r.left % size != 0 ||
+	    r.left / size > m.rows - m.offset)
+		broken("CRL");
+	if (m.offset == 0)
+		buf_clear(&c->crl);
+	else if (!c->crl.failed && m.offset * size != c->crl.len)
+		broken("CRL");
+	buf_add(&c->crl, r.p, r.left);
+	if (m.offset + r.left / size < m.rows)
+		return false;
+	reply_done(out, MSG_CRL, E_OK, "");
+	rc = buf_check(&c->crl, &err);
+	if (rc == E_OK)
+		rc = sign_crl(c, &m, out, &err);
+	if (rc != E_OK)
+		reply_done(out, MSG_CRL, rc, err.text);
+	buf_free(&c->crl);
+	return true;
+}
+
 /* ---- The loop ------------------------------------------------------------ */
 
 /* True if there is a reply in out. */
@@ -254,6 +320,7 @@ static bool answer(struct child *c, struct span packet, struct msg_reply *out)
 	case MSG_FEED: return answer_feed(c, packet, out);
 	case MSG_LEAF: answer_leaf(c, packet, out); return true;
 	case MSG_HEAD: answer_head(c, packet, out); return true;
+	case MSG_CRL: return answer_crl(c, packet, out);
 	default: broken("kind");
 	}
 }

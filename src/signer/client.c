@@ -226,7 +226,45 @@ enum code signer_sign_head(
 	if ((rc = sync_send(s, iov, 2, e)) != E_OK ||
 	    (rc = sync_receive(s, MSG_HEAD, &r, e)) != E_OK)
 		return rc;
-	memcpy(sig, r.u.done.sig, sizeof(r.u.done.sig));
+	memcpy(sig, r.u.done.sig, 64);
+	return E_OK;
+}
+
+#define CRL_PART                                                               \
+	((MSG_MAX - sizeof(struct msg_crl)) / sizeof(struct ca_revoked))
+
+enum code signer_sign_crl(struct signer *s, const struct signer_crl *c,
+    uint8_t sig[CA_SIG_MAX], size_t *sig_len, uint8_t tbs_sha256[SHA256_LEN],
+    struct err *e)
+{
+	struct msg_crl m = {.kind = MSG_CRL,
+	    .rows = (uint32_t)c->n,
+	    .number = c->number,
+	    .this_s = c->this_s,
+	    .next_s = c->next_s};
+	struct msg_reply r;
+	size_t at = 0;
+	enum code rc;
+
+	if (c->n > MSG_CRL_ROWS_MAX)
+		return err_set(e, E_INVAL, "a CRL of %zu entries, at most %d",
+		    c->n, MSG_CRL_ROWS_MAX);
+	do {
+		size_t n = c->n - at < CRL_PART ? c->n - at : CRL_PART;
+		struct iovec iov[2] = {
+		    {&m, sizeof(m)}, {(void *)(uintptr_t)(c->rows + at),
+					 n * sizeof(struct ca_revoked)}};
+
+		m.offset = (uint32_t)at;
+		if ((rc = sync_send(s, iov, 2, e)) != E_OK)
+			return rc;
+		at += n;
+	} while (at < c->n);
+	if ((rc = sync_receive(s, MSG_CRL, &r, e)) != E_OK)
+		return rc;
+	*sig_len = r.u.done.sig_len;
+	memcpy(sig, r.u.done.sig, CA_SIG_MAX);
+	memcpy(tbs_sha256, r.u.done.tbs_sha256, SHA256_LEN);
 	return E_OK;
 }
 

@@ -50,6 +50,8 @@ struct trust {
 	struct ca_policy policy;
 	/* The certificate of the signer's own key. */
 	bool has_issuer;
+	bool ended; /* retired or revoked: it signs CRLs only */
+	struct buf issuer_cert;
 	uint64_t node; /* whose issuer it is */
 	struct buf issuer_name;
 	uint64_t not_before_s, not_after_s;
@@ -91,7 +93,7 @@ _Noreturn void child_main(int fd, pid_t parent, const struct signer_config *c);
 
 /* ---- Messages: one packet each; both ends are the same program ---- */
 
-enum msg_kind { MSG_HELLO = 1, MSG_FEED, MSG_LEAF, MSG_HEAD };
+enum msg_kind { MSG_HELLO = 1, MSG_FEED, MSG_LEAF, MSG_HEAD, MSG_CRL };
 
 /* Followed by uri, common name, key, DNS names, addresses, without gaps. */
 struct msg_leaf {
@@ -117,6 +119,15 @@ struct msg_head {
 	uint32_t kind;
 };
 
+/* Followed by a part of the rows, struct ca_revoked each; the last part is
+ * answered. */
+struct msg_crl {
+	uint32_t kind;
+	uint32_t rows, offset; /* of all, and before this part */
+	uint64_t number, this_s, next_s;
+};
+#define MSG_CRL_ROWS_MAX 2000000
+
 #define MSG_MAX (32 * 1024)
 
 struct msg_reply {
@@ -126,8 +137,10 @@ struct msg_reply {
 		struct {
 			enum code code;
 			char why[200];
-			uint8_t sig[64];           /* MSG_HEAD */
-			struct signer_public keys; /* MSG_HELLO */
+			uint8_t sig[CA_SIG_MAX]; /* MSG_HEAD 64, MSG_CRL */
+			size_t sig_len;
+			uint8_t tbs_sha256[SHA256_LEN]; /* MSG_CRL */
+			struct signer_public keys;      /* MSG_HELLO */
 		} done;
 	} u;
 };

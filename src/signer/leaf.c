@@ -176,6 +176,9 @@ static enum code check_issuer(
 {
 	const struct trust_node *n = trust_node(t, t->node);
 
+	if (t->ended)
+		return err_set(e, E_CONFLICT,
+		    "this issuer is retired or revoked: it signs no leaf");
 	if (!t->has_issuer)
 		return err_set(e, E_CONFLICT,
 		    "the root has not signed this node's issuer yet");

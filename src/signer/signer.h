@@ -93,6 +93,19 @@ struct signer_answer {
 enum code signer_receive(
     struct signer *s, struct signer_answer *out, struct err *e) MUST_CHECK;
 
+/* Sign a CRL of the signer's own issuer: it builds the TBSCertList of these
+ * rows itself (pki_crl_tbs), so that nothing else can be signed in this way.
+ * Synchronous.  Numbers only grow while the process lives: E_CONFLICT.  sig
+ * holds CA_SIG_MAX bytes, tbs_sha256 the hash of what was signed. */
+struct signer_crl {
+	uint64_t number, this_s, next_s;
+	const struct ca_revoked *rows;
+	size_t n;
+};
+enum code signer_sign_crl(struct signer *s, const struct signer_crl *c,
+    uint8_t sig[CA_SIG_MAX], size_t *sig_len, uint8_t tbs_sha256[SHA256_LEN],
+    struct err *e) MUST_CHECK;
+
 /* Sign a tree head with the log key: synchronous, rare.  E_DENIED unless it
  * begins with SIGNER_HEAD_PREFIX. */
 #define SIGNER_HEAD_PREFIX "quorate tree head v1\n"

@@ -26,6 +26,7 @@ void trust_free(struct trust *t)
 	buf_free(&t->root);
 	buf_free(&t->genesis);
 	buf_free(&t->issuer_name);
+	buf_free(&t->issuer_cert);
 	*t = (struct trust){0};
 }
 
@@ -79,6 +80,7 @@ static enum code trust_copy(
 	ok = copy_buf(&out->root, &in->root) && ok;
 	ok = copy_buf(&out->genesis, &in->genesis) && ok;
 	ok = copy_buf(&out->issuer_name, &in->issuer_name) && ok;
+	ok = copy_buf(&out->issuer_cert, &in->issuer_cert) && ok;
 	ok = copy_nodes(out, in) && ok;
 	ok = copy_operators(out, in) && ok;
 	return ok ? E_OK : err_nomem(e);
@@ -264,7 +266,8 @@ static enum code take_issuer(struct trust *t, struct span cert,
 		    e, E_DENIED, "this issuer has a certificate already");
 	if ((rc = pki_issuer_from_cert(cert, &is, e)) != E_OK)
 		return rc;
-	if (!buf_add_span(&t->issuer_name, is.name))
+	if (!buf_add_span(&t->issuer_name, is.name) ||
+	    !buf_add_span(&t->issuer_cert, cert))
 		return err_nomem(e);
 	t->not_before_s = f.not_before_s;
 	t->not_after_s = f.not_after_s;
@@ -349,7 +352,15 @@ static enum code set_operator(
 	return E_OK;
 }
 
-/* Clusters and join tokens are the node's to keep. */
+/* It signs no leaf any more. */
+static enum code end_issuer(struct trust *t, const uint8_t *key_id)
+{
+	if (memcmp(t->own, key_id, CA_KEY_ID_LEN) == 0)
+		t->ended = true;
+	return E_OK;
+}
+
+/* Clusters, join tokens and what is revoked are the node's to keep. */
 static enum code run_command(
     struct trust *t, const struct ca_admin *c, struct err *e)
 {
@@ -358,8 +369,15 @@ static enum code run_command(
 	case CA_ADMIN_ADD_ISSUER: return add_issuer(t, c, e);
 	case CA_ADMIN_SET_POLICY: return set_policy(t, c, e);
 	case CA_ADMIN_SET_OPERATOR: return set_operator(t, c, e);
+	case CA_ADMIN_RETIRE_ISSUER: return end_issuer(t, c->u.retire_issuer);
+	case CA_ADMIN_REVOKE_ISSUER:
+		return end_issuer(t, c->u.revoke_issuer.issuer);
 	case CA_ADMIN_SET_CLUSTER:
-	case CA_ADMIN_CREATE_JOIN_TOKEN: return E_OK;
+	case CA_ADMIN_CREATE_JOIN_TOKEN:
+	case CA_ADMIN_REVOKE:
+	case CA_ADMIN_LIFT_BLOCK:
+	case CA_ADMIN_SET_TRUST_BUNDLE:
+	case CA_ADMIN_SET_ROOT_CRL: return E_OK;
 	}
 	return err_set(e, E_DENIED, "a command of a kind not known here");
 }
@@ -369,6 +387,8 @@ static enum code run_command(
 static enum code check_signatures(
     const struct trust *t, const struct ca_envelope *env, struct err *e)
 {
+	uint32_t roles = ca_roles_for(env);
+
 	for (size_t i = 0; i < env->signatures_n; i++) {
 		const struct ca_signature *s = &env->signatures[i];
 		const struct trust_operator *o = operator_of(t, s->spki);
@@ -377,9 +397,11 @@ static enum code check_signatures(
 			if (span_eq(env->signatures[k].spki, s->spki))
 				return err_set(
 				    e, E_DENIED, "one operator signed twice");
-		if (o == NULL || (o->roles & CA_ROLE_ADMIN) == 0)
+		if (o == NULL || (o->roles & roles) == 0)
 			return err_set(e, E_DENIED,
-			    "signature %zu is not an administrator's", i + 1);
+			    "signature %zu is not of an operator who may order "
+			    "this",
+			    i + 1);
 		if (!pki_verify(s->spki, env->signed_bytes, s->sig))
 			return err_set(e, E_DENIED,
 			    "signature %zu does not verify", i + 1);

@@ -102,6 +102,78 @@ void take_policy(const Quorate__Policy *in, struct ca_policy *out)
 	};
 }
 
+static enum code take_revoke(
+    const Quorate__Revoke *in, struct ca_revoke *out, struct err *e)
+{
+	out->by = (enum ca_revoke_by)in->by;
+	out->reason = (enum ca_reason)in->reason;
+	if (in->by < CA_REVOKE_SERIAL || in->by > CA_REVOKE_POD)
+		return err_set(
+		    e, E_INVAL, "a revocation of a kind not known here");
+	if (in->reason > CA_REASON_PRIVILEGE_WITHDRAWN)
+		return err_set(e, E_INVAL, "a reason not known here");
+	if (out->by == CA_REVOKE_SERIAL)
+		return take_exact(
+		    in->serial, CA_SERIAL_LEN, "serial", out->serial, e);
+	if (in->what.len == 0)
+		return err_set(
+		    e, E_INVAL, "a revocation without identity or pod");
+	return take_name(in->what, CA_URI_MAX, "the identity or pod to revoke",
+	    &out->what, e);
+}
+
+static enum code take_bundle(
+    const Quorate__TrustBundle *in, struct ca_bundle *out, struct err *e)
+{
+	enum code rc = take_name(
+	    in->trust_domain, 255, "trust domain", &out->trust_domain, e);
+
+	if (rc == E_OK)
+		rc = take_bytes(in->root_sig, CA_SIG_MAX, "root's signature",
+		    &out->root_sig, e);
+	if (rc == E_OK && in->n_certs > CA_LIST_MAX)
+		rc = err_set(
+		    e, E_INVAL, "trust bundle: %zu certificates", in->n_certs);
+	for (; rc == E_OK && out->certs_n < in->n_certs; out->certs_n++)
+		rc = take_bytes(in->certs[out->certs_n], 8192, "certificate",
+		    &out->certs[out->certs_n], e);
+	return rc;
+}
+
+#define ROOT_CRL_MAX 65536
+
+/* Commands of revocation and trust. */
+static enum code take_trust_command(
+    const Quorate__AdminCommand *in, struct ca_admin *out, struct err *e)
+{
+	enum code rc;
+
+	switch (in->command_case) {
+	case QUORATE__ADMIN_COMMAND__COMMAND_REVOKE:
+		return take_revoke(in->revoke, &out->u.revoke, e);
+	case QUORATE__ADMIN_COMMAND__COMMAND_LIFT_BLOCK:
+		return take_revoke(in->lift_block, &out->u.revoke, e);
+	case QUORATE__ADMIN_COMMAND__COMMAND_RETIRE_ISSUER:
+		return take_exact(in->retire_issuer->issuer, CA_KEY_ID_LEN,
+		    "issuer", out->u.retire_issuer, e);
+	case QUORATE__ADMIN_COMMAND__COMMAND_REVOKE_ISSUER:
+		rc = take_exact(in->revoke_issuer->issuer, CA_KEY_ID_LEN,
+		    "issuer", out->u.revoke_issuer.issuer, e);
+		return rc != E_OK ? rc
+				  : take_bytes(in->revoke_issuer->root_crl,
+					ROOT_CRL_MAX, "root CRL",
+					&out->u.revoke_issuer.root_crl, e);
+	case QUORATE__ADMIN_COMMAND__COMMAND_SET_TRUST_BUNDLE:
+		return take_bundle(
+		    in->set_trust_bundle, &out->u.set_trust_bundle, e);
+	case QUORATE__ADMIN_COMMAND__COMMAND_SET_ROOT_CRL:
+		return take_bytes(in->set_root_crl->crl, ROOT_CRL_MAX,
+		    "root CRL", &out->u.set_root_crl, e);
+	default: break;
+	}
+	return err_set(e, E_INVAL, "a command of a kind not known here");
+}
+
 enum code take_command(
     const Quorate__AdminCommand *in, struct ca_admin *out, struct err *e)
 {
@@ -131,9 +203,8 @@ enum code take_command(
 					&out->u.create_join_token.cluster, e);
 	case QUORATE__ADMIN_COMMAND__COMMAND_SET_OPERATOR:
 		return take_operator(in->set_operator, &out->u.set_operator, e);
-	default: break;
+	default: return take_trust_command(in, out, e);
 	}
-	return err_set(e, E_INVAL, "a command of a kind not known here");
 }
 
 /* ---- The other way: NULL if memory is short ------------------------------ */
@@ -236,4 +307,35 @@ Quorate__Policy *give_policy(struct wire_memory *m, const struct ca_policy *p)
 	out->admin_signatures = p->admin_signatures;
 	out->name_constraints = p->name_constraints;
 	return out;
+}
+
+Quorate__Revoke *give_revoke(struct wire_memory *m, const struct ca_revoke *r)
+{
+	Quorate__Revoke *out = memory_get(m, 1, sizeof(*out));
+
+	if (out == NULL)
+		return NULL;
+	quorate__revoke__init(out);
+	out->by = (uint32_t)r->by;
+	if (r->by == CA_REVOKE_SERIAL)
+		out->serial = bytes_of(span_of(r->serial, CA_SERIAL_LEN));
+	else
+		out->what = bytes_of(r->what);
+	out->reason = (uint32_t)r->reason;
+	return out;
+}
+
+Quorate__TrustBundle *give_bundle(
+    struct wire_memory *m, const struct ca_bundle *b)
+{
+	Quorate__TrustBundle *out = memory_get(m, 1, sizeof(*out));
+
+	if (out == NULL)
+		return NULL;
+	quorate__trust_bundle__init(out);
+	out->trust_domain = bytes_of(b->trust_domain);
+	out->n_certs = b->certs_n;
+	out->certs = give_names(m, b->certs, b->certs_n);
+	out->root_sig = bytes_of(b->root_sig);
+	return out->certs == NULL ? NULL : out;
 }

@@ -106,6 +106,38 @@ enum code wire_refresh_encode(struct buf *out, uint64_t time_ms,
 	return rc;
 }
 
+enum code wire_freeze_encode(struct buf *out, uint64_t time_ms,
+    uint64_t proposer, const struct ca_freeze_crl *f, struct err *e)
+{
+	Quorate__FreezeCrl o = QUORATE__FREEZE_CRL__INIT;
+	Quorate__Entry en;
+
+	entry_init(&en, time_ms, proposer);
+	o.issuer = bytes_of(span_of(f->issuer, CA_KEY_ID_LEN));
+	o.number = f->number;
+	o.this_s = f->this_s;
+	o.next_s = f->next_s;
+	en.body_case = QUORATE__ENTRY__BODY_FREEZE_CRL;
+	en.freeze_crl = &o;
+	return memory_pack(out, &en, e);
+}
+
+enum code wire_sign_crl_encode(struct buf *out, uint64_t time_ms,
+    uint64_t proposer, const struct ca_sign_crl *s, struct err *e)
+{
+	Quorate__SignCrl o = QUORATE__SIGN_CRL__INIT;
+	Quorate__Entry en;
+
+	entry_init(&en, time_ms, proposer);
+	o.issuer = bytes_of(span_of(s->issuer, CA_KEY_ID_LEN));
+	o.number = s->number;
+	o.tbs_sha256 = bytes_of(span_of(s->tbs_sha256, SHA256_LEN));
+	o.signature = bytes_of(s->signature);
+	en.body_case = QUORATE__ENTRY__BODY_SIGN_CRL;
+	en.sign_crl = &o;
+	return memory_pack(out, &en, e);
+}
+
 enum code wire_genesis_payload(
     struct buf *out, const struct ca_genesis *g, struct err *e)
 {
@@ -129,6 +161,47 @@ enum code wire_genesis_payload(
 		 : memory_pack(out, &o, e);
 	wire_free(m);
 	return rc;
+}
+
+/* Commands of revocation and trust. */
+static bool fill_trust_command(
+    struct wire_memory *m, Quorate__AdminCommand *o, const struct ca_admin *c)
+{
+	switch (c->kind) {
+	case CA_ADMIN_REVOKE:
+		return (o->revoke = give_revoke(m, &c->u.revoke)) != NULL;
+	case CA_ADMIN_LIFT_BLOCK:
+		return (o->lift_block = give_revoke(m, &c->u.revoke)) != NULL;
+	case CA_ADMIN_RETIRE_ISSUER:
+		o->retire_issuer = memory_get(m, 1, sizeof(*o->retire_issuer));
+		if (o->retire_issuer == NULL)
+			return false;
+		quorate__retire_issuer__init(o->retire_issuer);
+		o->retire_issuer->issuer =
+		    bytes_of(span_of(c->u.retire_issuer, CA_KEY_ID_LEN));
+		return true;
+	case CA_ADMIN_REVOKE_ISSUER:
+		o->revoke_issuer = memory_get(m, 1, sizeof(*o->revoke_issuer));
+		if (o->revoke_issuer == NULL)
+			return false;
+		quorate__revoke_issuer__init(o->revoke_issuer);
+		o->revoke_issuer->issuer =
+		    bytes_of(span_of(c->u.revoke_issuer.issuer, CA_KEY_ID_LEN));
+		o->revoke_issuer->root_crl =
+		    bytes_of(c->u.revoke_issuer.root_crl);
+		return true;
+	case CA_ADMIN_SET_TRUST_BUNDLE:
+		return (o->set_trust_bundle =
+			       give_bundle(m, &c->u.set_trust_bundle)) != NULL;
+	case CA_ADMIN_SET_ROOT_CRL:
+		o->set_root_crl = memory_get(m, 1, sizeof(*o->set_root_crl));
+		if (o->set_root_crl == NULL)
+			return false;
+		quorate__root_crl__init(o->set_root_crl);
+		o->set_root_crl->crl = bytes_of(c->u.set_root_crl);
+		return true;
+	default: return false;
+	}
 }
 
 static bool fill_command(
@@ -169,8 +242,8 @@ static bool fill_command(
 	case CA_ADMIN_SET_OPERATOR:
 		return (o->set_operator =
 			       give_operator(m, &c->u.set_operator)) != NULL;
+	default: return fill_trust_command(m, o, c);
 	}
-	return false;
 }
 
 enum code wire_admin_payload(struct buf *out, struct span trust_domain,
@@ -196,7 +269,7 @@ enum code wire_admin_payload(struct buf *out, struct span trust_domain,
 	}
 	for (size_t i = 0; rc == E_OK && i < n; i++) {
 		if (commands[i].kind < CA_ADMIN_SET_NODE ||
-		    commands[i].kind > CA_ADMIN_SET_OPERATOR)
+		    commands[i].kind > CA_ADMIN_SET_ROOT_CRL)
 			rc = err_set(e, E_INVAL,
 			    "command %zu is of a kind not known here", i + 1);
 		else if (!fill_command(m, &rows[i], &commands[i]))

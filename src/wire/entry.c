@@ -191,6 +191,30 @@ enum code take_checkpoint(
 				"state digest", out->state_digest, e);
 }
 
+static enum code take_freeze(
+    const Quorate__FreezeCrl *in, struct ca_freeze_crl *out, struct err *e)
+{
+	out->number = in->number;
+	out->this_s = in->this_s;
+	out->next_s = in->next_s;
+	return take_exact(in->issuer, CA_KEY_ID_LEN, "issuer", out->issuer, e);
+}
+
+static enum code take_sign_crl(
+    const Quorate__SignCrl *in, struct ca_sign_crl *out, struct err *e)
+{
+	enum code rc;
+
+	out->number = in->number;
+	if ((rc = take_exact(in->issuer, CA_KEY_ID_LEN, "issuer", out->issuer,
+		 e)) != E_OK ||
+	    (rc = take_exact(in->tbs_sha256, SHA256_LEN, "CRL hash",
+		 out->tbs_sha256, e)) != E_OK)
+		return rc;
+	return take_bytes(
+	    in->signature, CA_SIG_MAX, "signature", &out->signature, e);
+}
+
 static enum code take_body(struct wire_memory *m, const Quorate__Entry *in,
     struct ca_entry *out, struct err *e)
 {
@@ -204,6 +228,10 @@ static enum code take_body(struct wire_memory *m, const Quorate__Entry *in,
 		return take_envelope(m, in->admin, &out->u.admin, e);
 	case QUORATE__ENTRY__BODY_CHECKPOINT:
 		return take_checkpoint(in->checkpoint, &out->u.checkpoint, e);
+	case QUORATE__ENTRY__BODY_FREEZE_CRL:
+		return take_freeze(in->freeze_crl, &out->u.freeze_crl, e);
+	case QUORATE__ENTRY__BODY_SIGN_CRL:
+		return take_sign_crl(in->sign_crl, &out->u.sign_crl, e);
 	case QUORATE__ENTRY__BODY_REFRESH_KEYS: {
 		struct ca_refresh_keys *r = &out->u.refresh;
 		enum code rc;

@@ -70,6 +70,9 @@ Quorate__Node *give_node(struct wire_memory *m, const struct ca_node *n);
 Quorate__Operator *give_operator(
     struct wire_memory *m, const struct ca_operator *o);
 Quorate__Policy *give_policy(struct wire_memory *m, const struct ca_policy *p);
+Quorate__Revoke *give_revoke(struct wire_memory *m, const struct ca_revoke *r);
+Quorate__TrustBundle *give_bundle(
+    struct wire_memory *m, const struct ca_bundle *b);
 Quorate__TokenKey **give_token_keys(
     struct wire_memory *m, const struct ca_token_key *k, size_t n);
 

@@ -31,6 +31,11 @@ enum code wire_refresh_encode(struct buf *out, uint64_t time_ms,
     uint64_t proposer, const struct ca_refresh_keys *k,
     struct err *e) MUST_CHECK;
 
+enum code wire_freeze_encode(struct buf *out, uint64_t time_ms,
+    uint64_t proposer, const struct ca_freeze_crl *f, struct err *e) MUST_CHECK;
+enum code wire_sign_crl_encode(struct buf *out, uint64_t time_ms,
+    uint64_t proposer, const struct ca_sign_crl *s, struct err *e) MUST_CHECK;
+
 /* The payload of a signed message, its signature input (context, zero byte,
  * payload), and the Signed message around payload and signatures. */
 enum code wire_genesis_payload(

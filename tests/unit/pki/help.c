@@ -89,7 +89,7 @@ void leaf_make(struct buf *der, struct ca_issue *i, const struct chain *c)
 }
 
 void crl_make(struct buf *der, struct span cert, EVP_PKEY *key, uint64_t number,
-    const struct pki_crl_entry *rows, size_t n)
+    const struct ca_revoked *rows, size_t n)
 {
 	struct buf tbs = {0}, sig = {0};
 

@@ -44,7 +44,7 @@ struct ca_issue issue_plain(const struct chain *c, struct span spki);
 /* Sign and encode. */
 void leaf_make(struct buf *der, struct ca_issue *i, const struct chain *c);
 void crl_make(struct buf *der, struct span cert, EVP_PKEY *key, uint64_t number,
-    const struct pki_crl_entry *rows, size_t n);
+    const struct ca_revoked *rows, size_t n);
 
 X509 *x509_of(const struct buf *der); /* all of it, or the test fails */
 X509_CRL *crl_of(const struct buf *der);
