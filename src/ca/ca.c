@@ -329,16 +329,33 @@ enum code ca_restore_row(struct ca *ca, enum ca_table t, struct span key,
 	return append_leaf(ca, &row.record, e);
 }
 
+/* Is n the largest key of a table whose keys are numbers? */
+static enum code check_last(
+    struct ca *ca, enum ca_table t, uint64_t n, struct err *e)
+{
+	struct span key, val;
+	uint8_t at[8];
+	enum code rc;
+
+	put_u64be(at, n);
+	rc = state_get(ca, t, span_of(at, sizeof(at)), &val, e);
+	if (rc == E_OK)
+		rc = ca->db.ops->seek(ca->db.ctx, t, span_of(at, sizeof(at)),
+		    true, &key, &val, e);
+	else if (rc == E_NOTFOUND)
+		rc = E_OK;
+	if (rc != E_OK)
+		return rc == E_NOTFOUND ? E_OK : rc;
+	return err_set(
+	    e, E_CORRUPT, "the snapshot's scalars do not follow from its rows");
+}
+
 /* The scalars are no part of the digest, but all of them follow from rows that
  * are. */
 static enum code check_scalars(
     struct ca *ca, const struct ca_meta *built, struct err *e)
 {
 	const struct ca_meta *m = &ca->meta;
-	struct span key, val;
-	uint8_t at[8];
-	uint64_t last_id = 0;
-	const struct ca_view *v;
 	enum code rc;
 
 	if (built->applied != m->applied || built->time_ms != m->time_ms ||
@@ -347,20 +364,9 @@ static enum code check_scalars(
 		    "the snapshot's scalars do not follow from its records");
 	if (!ca->started)
 		return E_OK;
-	if ((rc = ca_small(ca, &v, e)) != E_OK)
-		return rc;
-	for (size_t i = 0; i < v->nodes_n; i++)
-		if (v->nodes[i].id > last_id)
-			last_id = v->nodes[i].id;
-	put_u64be(at, m->policy_version);
-	rc = ca->db.ops->seek(ca->db.ctx, CA_T_POLICY, span_of(at, sizeof(at)),
-	    true, &key, &val, e);
-	if (rc != E_OK && rc != E_NOTFOUND)
-		return rc;
-	if (rc == E_OK || last_id != m->last_node_id)
-		return err_set(e, E_CORRUPT,
-		    "the snapshot's scalars do not follow from its rows");
-	return E_OK;
+	rc = check_last(ca, CA_T_NODE, m->last_node_id, e);
+	return rc == E_OK ? check_last(ca, CA_T_POLICY, m->policy_version, e)
+			  : rc;
 }
 
 enum code ca_restore_check(struct ca *ca, struct err *e)

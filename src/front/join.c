@@ -245,14 +245,36 @@ static const struct ca_join_token *find_token(
 	return NULL;
 }
 
+static const struct ca_node *find_with(const struct ca_view *v,
+    const uint8_t mesh_key[CA_MESH_KEY_LEN], bool removed)
+{
+	for (size_t i = 0; i < v->nodes_n; i++)
+		if (v->nodes[i].removed == removed &&
+		    memcmp(v->nodes[i].mesh_key, mesh_key, CA_MESH_KEY_LEN) ==
+			0)
+			return &v->nodes[i];
+	return NULL;
+}
+
 static const struct ca_node *find_node(
     const struct ca_view *v, const uint8_t mesh_key[CA_MESH_KEY_LEN])
 {
-	for (size_t i = 0; i < v->nodes_n; i++)
-		if (!v->nodes[i].removed && memcmp(v->nodes[i].mesh_key,
-						mesh_key, CA_MESH_KEY_LEN) == 0)
-			return &v->nodes[i];
-	return NULL;
+	return find_with(v, mesh_key, false);
+}
+
+/* A removed node's keys never come back: it would be a second life of its id.
+ */
+static enum code check_removed(
+    const struct ca_view *v, const struct request *r, struct err *e)
+{
+	const struct ca_node *n = find_with(v, r->mesh_key, true);
+
+	if (n == NULL || find_node(v, r->mesh_key) != NULL)
+		return E_OK;
+	return err_set(e, E_CONFLICT,
+	    "this node joined as node %llu, which was removed: join again from "
+	    "a new data directory",
+	    (unsigned long long)n->id);
 }
 
 /* A node already taken in may go on asking when its token has expired or gone:
@@ -467,7 +489,8 @@ enum code join_post(struct exchange *x, struct err *e)
 	if ((rc = parse_request(buf_span(&x->in), &r, e)) != E_OK)
 		goto out;
 	n = find_node(x->view, r.mesh_key);
-	if ((rc = check_token(x->view, &r, n, e)) != E_OK ||
+	if ((rc = check_removed(x->view, &r, e)) != E_OK ||
+	    (rc = check_token(x->view, &r, n, e)) != E_OK ||
 	    (rc = check_api_key(&r, e)) != E_OK ||
 	    (rc = check_issuer_key(&r, e)) != E_OK)
 		goto out;
@@ -501,8 +524,9 @@ enum code join_list(struct exchange *x, struct err *e)
 	for (const struct pending *p = j->first; p != NULL; p = p->next) {
 		json_t *one;
 
-		if (find_node(x->view, p->mesh_key) != NULL)
-			continue; /* taken in */
+		if (find_with(x->view, p->mesh_key, false) != NULL ||
+		    find_with(x->view, p->mesh_key, true) != NULL)
+			continue; /* taken in, perhaps removed since */
 		one = json_object();
 		json_set(one, "cluster", json_span(span_str(p->cluster)));
 		json_set(one, "mesh_key",

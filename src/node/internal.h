@@ -207,6 +207,23 @@ enum code look_ready(void *ctx, struct buf *why);
 void look_set_ready(struct node *n, struct buf *why);
 void look_publish(struct node *n, const struct raft_status *st);
 
+/* ---- issuers.c: what leaves take from their issuers ---- */
+
+#define ISSUERS_KEPT 8
+
+struct issuers { /* all zero: none yet; one thread's own */
+	struct issuer_row {
+		struct buf cert; /* what was read; empty: a free row */
+		struct pki_issuer from;
+	} row[ISSUERS_KEPT];
+	size_t next;
+};
+/* As pki_issuer_from_cert; *out borrows from m, until ISSUERS_KEPT others have
+ * been read. */
+enum code issuers_read(struct issuers *m, struct span cert,
+    struct pki_issuer *out, struct err *e) MUST_CHECK;
+void issuers_free(struct issuers *m);
+
 /* ---- verify.c: the signature of each record, off the commit path ---- */
 
 struct verifier;
@@ -251,6 +268,7 @@ struct node {
 	struct ca_view *view; /* NULL before Genesis */
 	bool view_dirty;
 	struct buf root_bundle; /* PEM */
+	struct issuers issuers;
 	uint64_t signer_fed;    /* index of the last entry it was told */
 
 	unsigned tick_ms;

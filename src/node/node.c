@@ -210,6 +210,7 @@ void node_close(struct node *n)
 	provision_close(&n->provision);
 	buf_free(&n->not_ready);
 	buf_free(&n->root_bundle);
+	issuers_free(&n->issuers);
 	pthread_mutex_destroy(&n->lock);
 	if (n->wake_fd >= 0)
 		close(n->wake_fd);

@@ -125,7 +125,7 @@ static enum code deliver(
 	if (is == NULL)
 		return err_set(e, E_INTERNAL, "the issuer is not in the view");
 	buf_init(&der);
-	rc = pki_issuer_from_cert(is->cert, &from, e);
+	rc = issuers_read(&n->issuers, is->cert, &from, e);
 	if (rc == E_OK)
 		rc = pki_leaf_der(&der, i, &from, e);
 	if (rc == E_OK) {

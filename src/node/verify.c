@@ -22,10 +22,11 @@ struct verifier {
 	uint64_t at; /* raft index of the last record looked at */
 	struct ca_entry *entry;
 	struct ca_view *view;
+	struct issuers issuers;
 };
 
 static bool signature_holds(
-    const struct verifier *v, const struct ca_issue *i, struct err *e)
+    struct verifier *v, const struct ca_issue *i, struct err *e)
 {
 	const struct ca_issuer *is = ca_view_issuer(v->view, i->issuer);
 	uint8_t sum[SHA256_LEN];
@@ -37,7 +38,8 @@ static bool signature_holds(
 	buf_init(&der);
 	if (is == NULL)
 		err_set(e, E_NOTFOUND, "the issuer is unknown");
-	ok = is != NULL && pki_issuer_from_cert(is->cert, &from, e) == E_OK &&
+	ok = is != NULL &&
+	     issuers_read(&v->issuers, is->cert, &from, e) == E_OK &&
 	     pki_leaf_tbs(&tbs, i, &from, e) == E_OK &&
 	     pki_leaf_der(&der, i, &from, e) == E_OK;
 	if (ok) {
@@ -166,6 +168,7 @@ void verify_stop(struct node *n)
 	pthread_join(v->thread, NULL);
 	pthread_cond_destroy(&v->wake);
 	pthread_mutex_destroy(&v->lock);
+	issuers_free(&v->issuers);
 	free(v->entry);
 	free(v);
 	n->verifier = NULL;

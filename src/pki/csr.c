@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include <openssl/err.h>
 #include <openssl/pem.h>
 
 #define CSR_MAX 16384
@@ -58,45 +57,101 @@ static enum code pem_take(struct span pem, struct buf *der, struct err *e)
 		   : rc;
 }
 
-static bool signature_taken(int nid)
-{
-	static const int taken[] = {
-	    NID_ecdsa_with_SHA256,
-	    NID_ecdsa_with_SHA384,
-	    NID_ecdsa_with_SHA512,
-	    NID_sha256WithRSAEncryption,
-	    NID_sha384WithRSAEncryption,
-	    NID_sha512WithRSAEncryption,
-	};
+/* CertificationRequest (RFC 2986 §4), its parts borrowed.  OpenSSL's own parser
+ * would decode the key on the way, which costs more than all the rest. */
+struct request {
+	struct span info; /* what is signed */
+	struct span version, subject, spki;
+	struct span attributes; /* empty if there are none */
+	struct span algorithm;  /* of the signature: the identifier's content */
+	struct span signature;
+};
 
-	for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); i++)
-		if (taken[i] == nid)
-			return true;
-	return false;
+static bool split(struct span der, struct request *r)
+{
+	struct span all, info, skip;
+
+	*r = (struct request){0};
+	if (!der_take(&der, DER_SEQUENCE, &all, NULL) || der.len != 0 ||
+	    !der_take(&all, DER_SEQUENCE, &info, &r->info) ||
+	    !der_take(&all, DER_SEQUENCE, &r->algorithm, NULL) ||
+	    !der_take(&all, DER_BIT_STRING, &r->signature, NULL) ||
+	    all.len != 0 || r->signature.len < 2 || r->signature.p[0] != 0)
+		return false;
+	r->signature = span_of(r->signature.p + 1, r->signature.len - 1);
+	return der_take(&info, DER_INTEGER, &r->version, NULL) &&
+	       der_take(&info, DER_SEQUENCE, &skip, &r->subject) &&
+	       der_take(&info, DER_SEQUENCE, &skip, &r->spki) &&
+	       (info.len == 0 ||
+		   (der_take(&info, DER_CONSTRUCTED_0, &r->attributes, NULL) &&
+		       info.len == 0));
 }
 
-static enum code take_key(X509_REQ *req, struct pki_csr *out, struct err *e)
+static enum code take_key(
+    const struct request *r, struct pki_csr *out, EVP_PKEY **key, struct err *e)
 {
-	EVP_PKEY *key = X509_REQ_get0_pubkey(req);
 	int bits;
-	enum code rc;
 
-	if (key == NULL)
-		return err_set(e, E_INVAL, "its key cannot be read");
-	bits = EVP_PKEY_get_bits(key);
-	out->rsa = EVP_PKEY_is_a(key, "RSA") == 1;
-	if (out->rsa && bits != 2048 && bits != 3072 && bits != 4096)
-		return err_set(
-		    e, E_INVAL, "an RSA key of %d bits; take " KINDS, bits);
-	rc = pki_key_spki(&out->spki, key, e);
-	if (rc != E_OK || out->rsa)
-		return rc;
-	if (!spki_is_p256(buf_span(&out->spki)) &&
-	    !spki_is_p384(buf_span(&out->spki)))
+	*key = spki_import(r->spki);
+	if (*key == NULL)
 		return err_set(e, E_INVAL,
 		    "a key of another kind (or a compressed point); "
 		    "take " KINDS);
-	return E_OK;
+	bits = EVP_PKEY_get_bits(*key);
+	out->rsa = EVP_PKEY_is_a(*key, "RSA") == 1;
+	if (out->rsa && bits != 2048 && bits != 3072 && bits != 4096)
+		return err_set(
+		    e, E_INVAL, "an RSA key of %d bits; take " KINDS, bits);
+	buf_add_span(&out->spki, r->spki);
+	return buf_check(&out->spki, e);
+}
+
+/* RFC 5758 §3.2 without parameters, RFC 4055 §5 with NULL. */
+static const EVP_MD *digest_of(struct span algorithm, bool rsa)
+{
+	static const struct {
+		bool rsa;
+		uint8_t len;
+		const char *id;
+		const EVP_MD *(*md)(void);
+	} rows[] = {
+	    {false, 10, "\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02", EVP_sha256},
+	    {false, 10, "\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x03", EVP_sha384},
+	    {false, 10, "\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x04", EVP_sha512},
+	    {true, 13, "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b\x05\x00",
+		EVP_sha256},
+	    {true, 13, "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c\x05\x00",
+		EVP_sha384},
+	    {true, 13, "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d\x05\x00",
+		EVP_sha512},
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (rows[i].rsa == rsa &&
+		    span_eq(algorithm, span_of(rows[i].id, rows[i].len)))
+			return rows[i].md();
+	return NULL;
+}
+
+static enum code check_signature(
+    const struct request *r, EVP_PKEY *key, bool rsa, struct err *e)
+{
+	const EVP_MD *md = digest_of(r->algorithm, rsa);
+	EVP_MD_CTX *ctx;
+	bool ok;
+
+	if (md == NULL)
+		return err_set(e, E_INVAL,
+		    "its signature is not ECDSA or RSA (PKCS #1 v1.5) with "
+		    "SHA-256, SHA-384 or SHA-512, or not of its key's kind");
+	ctx = EVP_MD_CTX_new();
+	ok = ctx != NULL &&
+	     EVP_DigestVerifyInit(ctx, NULL, md, NULL, key) == 1 &&
+	     EVP_DigestVerify(ctx, r->signature.p, r->signature.len, r->info.p,
+		 r->info.len) == 1;
+	EVP_MD_CTX_free(ctx);
+	return ok ? E_OK
+		  : err_set(e, E_INVAL, "it is not signed with its own key");
 }
 
 static enum code take_uri(
@@ -130,71 +185,112 @@ static enum code take_uris(
 	return rc;
 }
 
-static enum code take_names(X509_REQ *req, struct pki_csr *out, struct err *e)
+/* Extensions (RFC 2985 §5.4.2): only the alternative names are looked at. */
+static enum code take_extensions(
+    struct span der, struct pki_csr *out, struct err *e)
 {
-	STACK_OF(X509_EXTENSION) *exts = X509_REQ_get_extensions(req);
+	const uint8_t *p = der.p;
+	STACK_OF(X509_EXTENSION) * exts;
 	GENERAL_NAMES *names = NULL;
 	enum code rc = E_OK;
 	int found = -1;
 
-	if (exts == NULL && X509_REQ_get_attr_by_NID(req, NID_ext_req, -1) >= 0)
-		return err_set(e, E_INVAL, "its extensions are malformed");
-	if (exts != NULL)
+	exts = d2i_X509_EXTENSIONS(NULL, &p, (long)der.len);
+	if (exts == NULL || p != der.p + der.len)
+		rc = err_set(e, E_INVAL, "its extensions are malformed");
+	else
 		names =
 		    X509V3_get_d2i(exts, NID_subject_alt_name, &found, NULL);
 	if (names != NULL)
 		rc = take_uris(names, out, e);
-	else if (found != -1)
+	else if (rc == E_OK && found != -1)
 		rc = err_set(e, E_INVAL, "its alternative names are malformed");
 	sk_GENERAL_NAME_pop_free(names, GENERAL_NAME_free);
 	sk_X509_EXTENSION_pop_free(exts, X509_EXTENSION_free);
 	return rc;
 }
 
-static enum code take_request(X509_REQ *req, struct pki_csr *out, struct err *e)
+/* What we do not look into is well formed at least. */
+static bool is_name(struct span der)
 {
+	const uint8_t *p = der.p;
+	X509_NAME *name = d2i_X509_NAME(NULL, &p, (long)der.len);
+
+	X509_NAME_free(name);
+	return name != NULL;
+}
+
+static bool is_attribute(struct span der)
+{
+	const uint8_t *p = der.p;
+	X509_ATTRIBUTE *a = d2i_X509_ATTRIBUTE(NULL, &p, (long)der.len);
+
+	X509_ATTRIBUTE_free(a);
+	return a != NULL;
+}
+
+/* Attributes (RFC 2986 §4.1): of an extensionRequest, its one value. */
+static enum code take_names(
+    struct span attributes, struct pki_csr *out, struct err *e)
+{
+	struct span one, whole, type, values, exts = SPAN_EMPTY, skip;
+	enum code rc = E_OK;
+
+	while (rc == E_OK && attributes.len > 0) {
+		if (!der_take(&attributes, DER_SEQUENCE, &one, &whole) ||
+		    !der_take(&one, DER_OID, &type, NULL) ||
+		    !der_take(&one, DER_SET, &values, NULL) || one.len != 0 ||
+		    !is_attribute(whole))
+			return err_set(
+			    e, E_INVAL, "its attributes are malformed");
+		if (!span_eq(type, der_oid_bytes(OID_EXTENSION_REQUEST)))
+			continue;
+		if (exts.len > 0 ||
+		    !der_take(&values, DER_SEQUENCE, &skip, &exts) ||
+		    values.len != 0)
+			return err_set(
+			    e, E_INVAL, "its extensions are malformed");
+		rc = take_extensions(exts, out, e);
+	}
+	return rc;
+}
+
+static enum code take_request(
+    const struct request *r, struct pki_csr *out, struct err *e)
+{
+	EVP_PKEY *key = NULL;
 	enum code rc;
 
-	if (X509_REQ_get_version(req) != X509_REQ_VERSION_1)
+	if (!span_eq(r->version, span_of("\0", 1)))
 		return err_set(e, E_INVAL, "its version is not 1");
-	rc = take_key(req, out, e);
-	if (rc != E_OK)
-		return rc;
-	if (!signature_taken(X509_REQ_get_signature_nid(req)))
-		return err_set(e, E_INVAL,
-		    "its signature is not ECDSA or RSA (PKCS #1 v1.5) with "
-		    "SHA-256, SHA-384 or SHA-512");
-	if (X509_REQ_verify(req, X509_REQ_get0_pubkey(req)) != 1)
-		return err_set(e, E_INVAL, "it is not signed with its own key");
-	return take_names(req, out, e);
+	if (!is_name(r->subject))
+		return err_set(e, E_INVAL, "its subject is malformed");
+	rc = take_key(r, out, &key, e);
+	if (rc == E_OK)
+		rc = check_signature(r, key, out->rsa, e);
+	if (rc == E_OK)
+		rc = take_names(r->attributes, out, e);
+	EVP_PKEY_free(key);
+	return rc;
 }
 
 enum code pki_csr_parse(struct span pem, struct pki_csr *out, struct err *e)
 {
-	X509_REQ *req = NULL;
+	struct request r;
 	struct buf der;
-	const uint8_t *p;
 	enum code rc;
 
 	*out = (struct pki_csr){0};
 	buf_init(&der);
 	rc = pem_take(pem, &der, e);
-	if (rc != E_OK)
-		goto out;
-	p = der.p;
-	if (der.len > 0)
-		req = d2i_X509_REQ(NULL, &p, (long)der.len);
-	if (req == NULL || p != der.p + der.len)
+	if (rc == E_OK && !split(buf_span(&der), &r))
 		rc = err_set(e, E_INVAL, "not a PKCS #10 request in DER");
-	else
-		rc = take_request(req, out, e);
-out:
+	if (rc == E_OK)
+		rc = take_request(&r, out, e);
 	if (rc != E_OK)
 		pki_csr_free(out);
-	X509_REQ_free(req);
 	buf_free(&der);
-	ERR_clear_error();
-	return rc;
+	return openssl_done(rc, e);
 }
 
 void pki_csr_free(struct pki_csr *c)

@@ -9,8 +9,11 @@
 
 /* ---- key.c ---- */
 
-/* The fault that OpenSSL reports, as E_NOMEM or E_INTERNAL; empties its
- * queue. */
+/* After OpenSSL was at work: empties its error queue, so that nothing of it
+ * reaches the caller.  An rc that is an error becomes E_NOMEM if the queue says
+ * that memory was the reason: OpenSSL's own answer is only "no". */
+enum code openssl_done(enum code rc, struct err *e);
+/* E_INTERNAL with that text, or E_NOMEM; then as openssl_done. */
 enum code openssl_fault(struct err *e, const char *what);
 /* An uncompressed point on a named curve, by the exact bytes of its SPKI. */
 bool spki_is_p256(struct span spki);

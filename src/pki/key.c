@@ -19,14 +19,19 @@ static const uint8_t p384_prefix[] = {0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a,
     0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00,
     0x22, 0x03, 0x62, 0x00, 0x04};
 
+enum code openssl_done(enum code rc, struct err *e)
+{
+	unsigned long n;
+	bool memory = false;
+
+	while ((n = ERR_get_error()) != 0)
+		memory |= ERR_GET_REASON(n) == ERR_R_MALLOC_FAILURE;
+	return rc != E_OK && memory ? err_nomem(e) : rc;
+}
+
 enum code openssl_fault(struct err *e, const char *what)
 {
-	unsigned long n = ERR_peek_last_error();
-
-	ERR_clear_error();
-	if (ERR_GET_REASON(n) == ERR_R_MALLOC_FAILURE)
-		return err_nomem(e);
-	return err_set(e, E_INTERNAL, "%s", what);
+	return openssl_done(err_set(e, E_INTERNAL, "%s", what), e);
 }
 
 enum code pki_key_new(enum pki_key_kind kind, EVP_PKEY **out, struct err *e)
@@ -43,7 +48,7 @@ enum code pki_key_new(enum pki_key_kind kind, EVP_PKEY **out, struct err *e)
 		*out = EVP_RSA_gen(rsa_bits[kind]);
 	if (*out == NULL)
 		return openssl_fault(e, "could not make a key pair");
-	return E_OK;
+	return openssl_done(E_OK, e);
 }
 
 enum code pki_key_spki(struct buf *out, EVP_PKEY *key, struct err *e)
@@ -55,26 +60,34 @@ enum code pki_key_spki(struct buf *out, EVP_PKEY *key, struct err *e)
 		return openssl_fault(e, "could not encode a public key");
 	buf_add(out, der, (size_t)len);
 	OPENSSL_free(der);
-	return buf_check(out, e);
+	return openssl_done(buf_check(out, e), e);
+}
+
+/* Whatever else OpenSSL knows. */
+static EVP_PKEY *decode_any(struct span spki)
+{
+	const uint8_t *p = spki.p;
+	EVP_PKEY *key = NULL;
+
+	if (spki.len > 0 && spki.len <= PEM_MAX)
+		key = d2i_PUBKEY(NULL, &p, (long)spki.len);
+	if (key != NULL && p == spki.p + spki.len)
+		return key;
+	EVP_PKEY_free(key);
+	return NULL;
 }
 
 enum code pki_key_from_spki(struct span spki, EVP_PKEY **out, struct err *e)
 {
-	const uint8_t *p = spki.p;
-	EVP_PKEY *key = spki_import(spki);
+	enum code rc = E_OK;
 
-	*out = key;
-	if (key == NULL && spki.len > 0 && spki.len <= PEM_MAX)
-		key = d2i_PUBKEY(NULL, &p, (long)spki.len);
-	ERR_clear_error();
-	if (key != *out && p != spki.p + spki.len) {
-		EVP_PKEY_free(key);
-		key = NULL;
-	}
-	*out = key;
-	return key != NULL ? E_OK
-			   : err_set(e, E_INVAL,
-				 "not a public key (SubjectPublicKeyInfo)");
+	*out = spki_import(spki);
+	if (*out == NULL)
+		*out = decode_any(spki);
+	if (*out == NULL)
+		rc = err_set(
+		    e, E_INVAL, "not a public key (SubjectPublicKeyInfo)");
+	return openssl_done(rc, e);
 }
 
 enum code pki_key_to_pem(struct buf *out, EVP_PKEY *key, struct err *e)
@@ -94,7 +107,7 @@ enum code pki_key_to_pem(struct buf *out, EVP_PKEY *key, struct err *e)
 	rc = buf_check(out, e);
 out:
 	BIO_free(bio); /* wipes what it held */
-	return rc;
+	return openssl_done(rc, e);
 }
 
 /* Nobody is asked for a passphrase. */
@@ -109,6 +122,7 @@ static int no_passphrase(char *text, int size, int writing, void *ctx)
 
 enum code pki_key_from_pem(struct span pem, EVP_PKEY **out, struct err *e)
 {
+	enum code rc = E_OK;
 	BIO *bio = NULL;
 
 	*out = NULL;
@@ -117,11 +131,10 @@ enum code pki_key_from_pem(struct span pem, EVP_PKEY **out, struct err *e)
 	if (bio != NULL)
 		*out = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
 	BIO_free(bio);
-	ERR_clear_error();
 	if (*out == NULL)
-		return err_set(
+		rc = err_set(
 		    e, E_INVAL, "not a private key in PEM, unencrypted");
-	return E_OK;
+	return openssl_done(rc, e);
 }
 
 static bool has_prefix(struct span s, size_t len, const uint8_t *p, size_t n)
@@ -178,7 +191,8 @@ enum code sign_sha256(
 
 	if (ctx == NULL ||
 	    EVP_DigestSignInit(ctx, NULL, EVP_sha256(), NULL, key) != 1 ||
-	    EVP_DigestSign(ctx, out, &len, msg.p, msg.len) != 1) {
+	    EVP_DigestSign(ctx, out, &len, msg.p, msg.len) != 1 ||
+	    len > sizeof(out)) { /* OpenSSL 3.0 when it is out of memory */
 		rc = openssl_fault(e, "could not sign");
 		goto out;
 	}
@@ -186,7 +200,7 @@ enum code sign_sha256(
 	rc = buf_check(sig, e);
 out:
 	EVP_MD_CTX_free(ctx);
-	return rc;
+	return openssl_done(rc, e);
 }
 
 enum code pki_sign(
@@ -195,10 +209,9 @@ enum code pki_sign(
 	char group[32] = "";
 
 	if (EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) != 1 ||
-	    strcmp(group, "prime256v1") != 0) {
-		ERR_clear_error();
-		return err_set(e, E_INVAL, "the signing key is not P-256");
-	}
+	    strcmp(group, "prime256v1") != 0)
+		return openssl_done(
+		    err_set(e, E_INVAL, "the signing key is not P-256"), e);
 	return sign_sha256(sig, key, msg, e);
 }
 

@@ -4,7 +4,6 @@
 #include <limits.h>
 #include <string.h>
 
-#include <openssl/err.h>
 #include <openssl/pem.h>
 
 #include "base/text.h"
@@ -54,6 +53,7 @@ enum code pki_pem_first(
 {
 	bool found = false;
 	BIO *in = NULL;
+	enum code rc;
 
 	if (pem.len > 0 && pem.len <= INT_MAX) {
 		in = BIO_new_mem_buf(pem.p, (int)pem.len);
@@ -63,8 +63,7 @@ enum code pki_pem_first(
 	while (in != NULL && !found && next_block(in, label, der, &found))
 		continue;
 	BIO_free(in);
-	ERR_clear_error();
-	if (!found)
-		return err_set(e, E_NOTFOUND, "no PEM block %s", label);
-	return buf_check(der, e);
+	rc = found ? buf_check(der, e)
+		   : err_set(e, E_NOTFOUND, "no PEM block %s", label);
+	return openssl_done(rc, e);
 }

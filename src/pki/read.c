@@ -5,8 +5,6 @@
 #include <string.h>
 #include <time.h>
 
-#include <openssl/err.h>
-
 #define CERT_MAX 16384
 
 /* The Name and key of a certificate that OpenSSL took (RFC 5280 §4.1). */
@@ -75,10 +73,9 @@ enum code ca_cert_read(struct span cert, struct ca_cert *out, struct err *e)
 		rc = err_set(e, E_INVAL, "its validity cannot be read");
 	else
 		rc = take_key_id(out, e);
-	ERR_clear_error();
 	if (rc != E_OK)
 		ca_cert_free(out);
-	return rc;
+	return openssl_done(rc, e);
 }
 
 void ca_cert_free(struct ca_cert *c)
@@ -163,7 +160,7 @@ static enum code crypto_root(
 	if (rc == E_OK)
 		take_facts(&c, out);
 	ca_cert_free(&c);
-	ERR_clear_error();
+	rc = openssl_done(rc, e);
 	return rc == E_OK ? E_OK : err_wrap(e, rc, "the root certificate");
 }
 
@@ -204,7 +201,7 @@ static enum code crypto_issuer(void *ctx, struct span cert, struct span root,
 		take_facts(&c, out);
 	ca_cert_free(&c);
 	ca_cert_free(&r);
-	ERR_clear_error();
+	rc = openssl_done(rc, e);
 	return rc == E_OK ? E_OK : err_wrap(e, rc, "the issuer certificate");
 }
 

@@ -17,12 +17,14 @@
 #include "base/fs.h"
 #include "signer/internal.h"
 
-#define MAGIC "QSIGNER1"
 #define MAGIC_LEN 8
 #define NONCE_LEN crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
 #define TAG_LEN crypto_aead_xchacha20poly1305_ietf_ABYTES
 #define SEAL_KEY_LEN crypto_aead_xchacha20poly1305_ietf_KEYBYTES
 #define POINT_LEN 65
+
+static const uint8_t magic[MAGIC_LEN] = {
+    'Q', 'S', 'I', 'G', 'N', 'E', 'R', '1'};
 
 struct secrets {
 	uint8_t scalar[32], point[POINT_LEN], seed[crypto_sign_SEEDBYTES];
@@ -74,7 +76,7 @@ static enum code seal_key_read(
 static void secrets_seal(uint8_t out[SEALED_LEN], const struct secrets *s,
     const uint8_t key[SEAL_KEY_LEN])
 {
-	memcpy(out, MAGIC, MAGIC_LEN);
+	memcpy(out, magic, MAGIC_LEN);
 	random_bytes(out + MAGIC_LEN, NONCE_LEN);
 	crypto_aead_xchacha20poly1305_ietf_encrypt(out + MAGIC_LEN + NONCE_LEN,
 	    NULL, (const uint8_t *)s, sizeof(*s), out, MAGIC_LEN, NULL,
@@ -86,7 +88,7 @@ static enum code secrets_unseal(struct secrets *s, struct span sealed,
 {
 	const uint8_t *p = sealed.p;
 
-	if (sealed.len != SEALED_LEN || memcmp(p, MAGIC, MAGIC_LEN) != 0)
+	if (sealed.len != SEALED_LEN || memcmp(p, magic, MAGIC_LEN) != 0)
 		return err_set(
 		    e, E_CORRUPT, "it does not hold a signer's keys");
 	if (crypto_aead_xchacha20poly1305_ietf_decrypt((uint8_t *)s, NULL, NULL,

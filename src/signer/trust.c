@@ -83,7 +83,9 @@ static enum code trust_copy(
 	ok = copy_buf(&out->issuer_cert, &in->issuer_cert) && ok;
 	ok = copy_nodes(out, in) && ok;
 	ok = copy_operators(out, in) && ok;
-	return ok ? E_OK : err_nomem(e);
+	if (!ok)
+		(void)err_nomem(e);
+	return ok ? E_OK : E_NOMEM;
 }
 
 /* ---- Envelopes seen ------------------------------------------------------ */
@@ -198,12 +200,14 @@ static enum code put_node(
 /* The row of an operator, new or not; t is a trust_copy. */
 static void put_operator(struct trust *t, const struct ca_operator *in)
 {
-	struct trust_operator *o = operator_of(t, in->spki);
+	struct trust_operator *had = operator_of(t, in->spki);
+	struct trust_operator row = {.roles = in->roles};
 
-	if (o == NULL)
-		o = &t->operators[t->operators_n++];
-	memcpy(o->spki, in->spki.p, sizeof(o->spki));
-	o->roles = in->roles;
+	memcpy(row.spki, in->spki.p, sizeof(row.spki));
+	if (had != NULL)
+		*had = row;
+	else
+		t->operators[t->operators_n++] = row;
 }
 
 /* ---- What cannot be ------------------------------------------------------ */

@@ -596,7 +596,7 @@ static void create_token(const struct joiner *j, uint64_t expires_ms)
 	free(c);
 }
 
-static void approve(const struct joiner *j)
+static void set_node(const struct joiner *j, bool removed)
 {
 	struct ca_admin *c = calloc(1, sizeof(*c));
 	struct ca_node *n = &c->u.set_node;
@@ -613,6 +613,7 @@ static void approve(const struct joiner *j)
 	n->api_addresses[n->api_addresses_n++] = span_str("127.0.3.1");
 	n->api_addresses[n->api_addresses_n++] = span_str("south.test");
 	n->api_spki = buf_span(&spki);
+	n->removed = removed;
 	world_admin(&h.world, c);
 	buf_free(&spki);
 	free(c);
@@ -663,7 +664,7 @@ static void a_joiner_waits_until_operators_took_it_in(void **state)
 	assert_non_null(text_at(one, "body"));
 	json_decref(o);
 
-	approve(&j);
+	set_node(&j, false);
 	h.issue_code = E_CONFLICT; /* this node's issuer settles */
 	h.why = "settles";
 	o = post_join(&j, 200);
@@ -687,6 +688,15 @@ static void a_joiner_waits_until_operators_took_it_in(void **state)
 	h.issues = 0;
 	json_decref(post_join(&j, 200));
 	assert_int_equal(h.issues, 0);
+
+	/* Removed, it waits for nobody and cannot come back. */
+	set_node(&j, true);
+	o = post_join(&j, 409);
+	assert_non_null(strstr(text_at(o, "why"), "node 2, which was removed"));
+	json_decref(o);
+	o = get_json(OPERATOR, "/v1/join", 200);
+	assert_int_equal(json_array_size(json_object_get(o, "pending")), 0);
+	json_decref(o);
 	joiner_free(&j);
 }
 

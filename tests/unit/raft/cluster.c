@@ -277,12 +277,18 @@ void cluster_join(
 	cluster_start(c, id);
 }
 
+static struct raft_message *take_at(
+    struct raft_message **queue, size_t *n, size_t at)
+{
+	struct raft_message *m = queue[at];
+
+	memmove(queue + at, queue + at + 1, (--*n - at) * sizeof(*queue));
+	return m;
+}
+
 static struct raft_message *take(struct raft_message **queue, size_t *n)
 {
-	struct raft_message *m = queue[0];
-
-	memmove(queue, queue + 1, --*n * sizeof(*queue));
-	return m;
+	return take_at(queue, n, 0);
 }
 
 void cluster_crash(struct cluster *c, raft_id id)
@@ -369,14 +375,11 @@ void cluster_ready(struct cluster *c, raft_id id)
 	}
 }
 
-bool cluster_disk(struct cluster *c, raft_id id)
+static void do_op(struct peer *p, size_t at)
 {
-	struct peer *p = &c->peer[id];
-	struct raft_message *m;
+	struct cluster *c = p->c;
+	struct raft_message *m = take_at(p->op, &p->op_n, at);
 
-	if (p->op_n == 0)
-		return false;
-	m = take(p->op, &p->op_n);
 	if (c->tell & TELL_DISK)
 		say_message(p, "did ", m);
 	if (m->type == RAFT_MSG_STORAGE_APPEND)
@@ -384,11 +387,18 @@ bool cluster_disk(struct cluster *c, raft_id id)
 	else
 		apply(p, m->entries, m->entries_n);
 	for (size_t i = 0; i < m->responses_n; i++)
-		if (m->responses[i].to == id)
+		if (m->responses[i].to == p->id)
 			raft_step(p->raft, &m->responses[i]);
 		else
 			emit(p, &m->responses[i]);
 	free(m);
+}
+
+bool cluster_disk(struct cluster *c, raft_id id)
+{
+	if (c->peer[id].op_n == 0)
+		return false;
+	do_op(&c->peer[id], 0);
 	return true;
 }
 
@@ -399,10 +409,18 @@ void cluster_disk_all(struct cluster *c, raft_id id)
 	while (cluster_disk(c, id));
 }
 
-static bool disk_may(const struct peer *p)
+/* The disk and the state machine each work in order; either may be slow. */
+static bool work_one(struct peer *p)
 {
-	return p->op_n > 0 && !p->slow_disk &&
-	       !(p->slow_apply && p->op[0]->type == RAFT_MSG_STORAGE_APPLY);
+	for (size_t i = 0; i < p->op_n; i++) {
+		bool apply = p->op[i]->type == RAFT_MSG_STORAGE_APPLY;
+
+		if (p->slow_disk || (apply && p->slow_apply))
+			continue;
+		do_op(p, i);
+		return true;
+	}
+	return false;
 }
 
 bool cluster_deliver(struct cluster *c)
@@ -431,8 +449,8 @@ void cluster_settle(struct cluster *c)
 				continue;
 			moved |= raft_has_ready(p->raft);
 			cluster_ready(c, id);
-			while (disk_may(p)) {
-				moved = cluster_disk(c, id);
+			while (work_one(p)) {
+				moved = true;
 				cluster_ready(c, id);
 			}
 		}

@@ -1,0 +1,199 @@
+/* test_ca_faults.c -- when memory is short, at any allocation, apply says
+ * E_NOMEM: it never turns into an outcome, which would differ between nodes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "world.h"
+
+static int fail_at; /* allocations until one fails; 0: never */
+
+static bool out_of_memory(void)
+{
+	return fail_at > 0 && --fail_at == 0;
+}
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+
+void *__wrap_malloc(size_t n)
+{
+	return out_of_memory() ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return out_of_memory() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+	return out_of_memory() ? NULL : __real_realloc(p, n);
+}
+
+static struct ca_entry *quota_policy(struct world *w)
+{
+	struct ca_admin c = cmd_policy();
+
+	c.u.set_policy.quota_identity_per_h = 1;
+	c.u.set_policy.quota_cluster_per_h = 10;
+	return world_admin(w, &c);
+}
+
+static struct ca_entry *batch(struct world *w, bool bad)
+{
+	struct ca_admin list[4] = {cmd_node(w, 2), cmd_issuer(w, 2),
+	    cmd_operator(w, "bob"), cmd_cluster(w, bad ? "Bad" : "west")};
+	struct ca_entry *en = world_envelope(w, list, 4);
+
+	world_sign(w, en, "alice");
+	return en;
+}
+
+static struct ca_entry *refresh(struct world *w)
+{
+	struct ca_entry *en = world_entry(w, CA_REFRESH_KEYS);
+
+	en->u.refresh.node = 1;
+	en->u.refresh.cluster = span_str("east");
+	return en;
+}
+
+#define ENTRIES 9
+
+/* The nth entry of a short history. */
+static struct ca_entry *make(struct world *w, int n)
+{
+	struct ca_admin token = cmd_token(w, "s");
+
+	switch (n) {
+	case 0: return world_genesis(w);
+	case 1: return quota_policy(w);
+	case 2: return world_issue(w, "spiffe://td/ns/app/sa/web");
+	case 3: return world_issue(w, "spiffe://td/ns/app/sa/web"); /* quota */
+	case 4: return batch(w, true);
+	case 5: return batch(w, false);
+	case 6: return world_admin(w, &token);
+	case 7: return refresh(w);
+	default: return NULL;
+	}
+}
+
+static void apply_notices(void **state)
+{
+	static const enum ca_outcome want[ENTRIES] = {CA_OK, CA_OK, CA_OK,
+	    CA_QUOTA, CA_BAD_FORMAT, CA_OK, CA_OK, CA_OK, CA_BAD_FORMAT};
+	int tried = 0;
+
+	(void)state;
+	for (int k = 0; k < ENTRIES; k++) {
+		int at = 0, left;
+
+		do {
+			const struct ca_entry *en;
+			struct world w;
+			struct err e = {0};
+			enum code rc;
+
+			world_open(&w);
+			for (int i = 0; i < k; i++)
+				assert_int_equal(
+				    world_apply(&w, make(&w, i)), want[i]);
+			en = make(&w, k);
+			fail_at = ++at;
+			rc = ca_apply(w.ca, w.index + 1, en, span_str("raw"),
+			    &w.result, &e);
+			left = fail_at;
+			fail_at = 0;
+			if (rc != (left == 0 ? E_NOMEM : E_OK))
+				fail_msg("entry %d, allocation %d: %s: %s", k,
+				    at, code_name(rc), e.text);
+			if (rc == E_OK)
+				assert_int_equal(w.result.outcome, want[k]);
+			world_close(&w);
+			tried++;
+			if (left > 0)
+				break;
+		} while (true);
+	}
+	print_message("%d allocations failed in turn\n", tried - ENTRIES);
+	assert_true(tried > 100);
+}
+
+static enum code restore(
+    struct ca *ca, struct ca_db db, const struct mem *from, struct err *e)
+{
+	enum code rc = E_OK;
+
+	for (size_t i = 0; rc == E_OK && i < from->n; i++) {
+		const struct mem_row *r = &from->rows[i];
+
+		if (mem_class(r->table) == CA_TABLE_DERIVED)
+			continue;
+		rc = db.ops->put(db.ctx, r->table, r->key, r->val, e);
+		if (rc == E_OK && mem_class(r->table) == CA_TABLE_LOG)
+			rc = ca_restore_row(ca, r->table, r->key, r->val, e);
+	}
+	return rc == E_OK ? ca_restore_check(ca, e) : rc;
+}
+
+/* Open, restore and view, with what is there to be freed at each point. */
+static enum code open_restore_view(const struct mem *from, struct err *e)
+{
+	struct ca_view *v = NULL;
+	struct ca *ca = NULL;
+	struct mem m;
+	enum code rc;
+
+	mem_init(&m);
+	if ((rc = ca_open(&ca, mem_db(&m), fake_crypto(), e)) == E_OK &&
+	    (rc = restore(ca, mem_db(&m), from, e)) == E_OK)
+		rc = ca_view_load(ca, &v, e);
+	assert_true((v != NULL) == (rc == E_OK));
+	ca_view_unref(v);
+	ca_close(ca);
+	mem_free(&m);
+	return rc;
+}
+
+static void opening_and_restoring_notice(void **state)
+{
+	struct world w;
+	int at = 0, left;
+	enum code rc;
+
+	(void)state;
+	world_open(&w);
+	for (int i = 0; i < ENTRIES; i++)
+		world_apply(&w, make(&w, i));
+	do {
+		struct err e = {0};
+
+		fail_at = ++at;
+		rc = open_restore_view(&w.mem, &e);
+		left = fail_at;
+		fail_at = 0;
+		if (rc != (left == 0 ? E_NOMEM : E_OK))
+			fail_msg(
+			    "allocation %d: %s: %s", at, code_name(rc), e.text);
+	} while (left == 0);
+	assert_true(at > 50);
+	world_close(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(apply_notices),
+	    cmocka_unit_test(opening_and_restoring_notice),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
