@@ -59,7 +59,21 @@ static void requester_json(json_t *o, const struct ca_issue *i)
 			  : json_null());
 }
 
-static json_t *cert_json(const struct ca_record *rec, const struct ca_issue *i)
+static json_t *revoked_json(const struct ca *ca, const struct ca_issue *i)
+{
+	struct ca_revoked r;
+	json_t *o;
+
+	if (ca_revoked_get(ca, i->issuer, i->serial, &r, NULL) != E_OK)
+		return json_null();
+	o = json_object();
+	json_set(o, "time", json_time_s(r.revoked_s));
+	json_set(o, "reason", json_string(reason_name(r.reason)));
+	return o;
+}
+
+static json_t *cert_json(
+    const struct ca *ca, const struct ca_record *rec, const struct ca_issue *i)
 {
 	json_t *o = json_object();
 
@@ -77,6 +91,7 @@ static json_t *cert_json(const struct ca_record *rec, const struct ca_issue *i)
 	json_set(o, "signer_boot", json_u64(i->signer_boot));
 	json_set(o, "signer_seq", json_u64(i->signer_seq));
 	json_set(o, "sha256", json_hex(i->cert_sha256, sizeof(i->cert_sha256)));
+	json_set(o, "revoked", revoked_json(ca, i));
 	json_set(o, "outcome",
 	    json_string(rec->outcome == CA_OK ? "ok" : "refused"));
 	return o;
@@ -105,8 +120,8 @@ static struct ca_entry *decode(const struct ca_record *rec,
 	return NULL;
 }
 
-static enum code add_cert(
-    json_t *list, const struct ca_record *rec, struct err *e)
+static enum code add_cert(json_t *list, const struct ca *ca,
+    const struct ca_record *rec, struct err *e)
 {
 	struct wire_memory *mem;
 	enum code rc;
@@ -114,7 +129,7 @@ static enum code add_cert(
 
 	if (en == NULL)
 		return rc;
-	if (json_array_append_new(list, cert_json(rec, &en->u.issue)) != 0)
+	if (json_array_append_new(list, cert_json(ca, rec, &en->u.issue)) != 0)
 		rc = err_nomem(e);
 	wire_free(mem);
 	free(en);
@@ -156,7 +171,7 @@ enum code certs_list(struct exchange *x, struct err *e)
 	list = json_array();
 	while (rc == E_OK && n < limit &&
 	       (rc = ca_record_next(r.ca, id, after, &rec, e)) == E_OK) {
-		rc = add_cert(list, &rec, e);
+		rc = add_cert(list, r.ca, &rec, e);
 		after = rec.index;
 		n++;
 	}
@@ -221,7 +236,7 @@ static enum code show(struct exchange *x, const struct ca *ca,
 		en = decode(&rec, &mem, &rc, e);
 	if (en == NULL)
 		return rc;
-	o = cert_json(&rec, &en->u.issue);
+	o = cert_json(ca, &rec, &en->u.issue);
 	json_set(o, "entry", json_base64(rec.raw));
 	rc = ca_view_load(ca, &v, e);
 	if (rc == E_OK)

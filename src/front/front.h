@@ -98,6 +98,9 @@ struct front_ops {
 	    void **token, struct err *e);
 	void (*read_end)(void *ctx, void *token);
 	void (*status)(void *ctx, struct front_status *out);
+	/* How long this node has not been in touch with a quorum, milliseconds:
+	 * what it serves may be that old.  Any thread. */
+	uint64_t (*age_ms)(void *ctx);
 	/* E_OK, or the reason this node is not ready, one per line. */
 	enum code (*ready)(void *ctx, struct buf *why);
 	/* Ed25519 signature of a tree head by this node's log key; 64 bytes. */

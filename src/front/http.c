@@ -1,4 +1,5 @@
 /* http.c -- exchanges on evhttp: routing, limits, answers, drain. */
+#include "base/text.h"
 #include "front/http.h"
 
 #include <stdlib.h>
@@ -107,7 +108,8 @@ static void add_headers(struct exchange *x)
 	char number[24];
 
 	evhttp_add_header(h, "Content-Type", x->type);
-	evhttp_add_header(h, "Cache-Control", "no-store");
+	evhttp_add_header(h, "Cache-Control",
+	    x->public && x->rc == E_OK ? "public, max-age=10" : "no-store");
 	evhttp_add_header(h, "X-Content-Type-Options", "nosniff");
 	if (x->loop->draining)
 		evhttp_add_header(h, "Connection", "close");
@@ -116,6 +118,33 @@ static void add_headers(struct exchange *x)
 	snprintf(
 	    number, sizeof(number), "%llu", (unsigned long long)x->applied);
 	evhttp_add_header(h, "Quorate-Applied", number);
+	snprintf(number, sizeof(number), "%llu",
+	    (unsigned long long)x->front->ops.age_ms(x->front->ops.ctx));
+	evhttp_add_header(h, "Quorate-State-Age-Ms", number);
+}
+
+/* RFC 9110 §8.8.3 and §13.1.2: the tag is the body's hash. */
+static void tag(struct exchange *x)
+{
+	uint8_t sum[SHA256_LEN];
+	char etag[2 + 32 + 1];
+	const char *known;
+
+	if (!x->public || x->rc != E_OK)
+		return;
+	sha256_of(sum, buf_span(&x->out));
+	etag[0] = '"';
+	hex_encode(etag + 1, sum, 16);
+	etag[33] = '"';
+	etag[34] = '\0';
+	evhttp_add_header(
+	    evhttp_request_get_output_headers(x->req), "ETag", etag);
+	known = evhttp_find_header(
+	    evhttp_request_get_input_headers(x->req), "If-None-Match");
+	if (known != NULL && strstr(known, etag) != NULL) {
+		x->status = HTTP_NOTMODIFIED;
+		buf_clear(&x->out);
+	}
 }
 
 /* The last answer gets a moment to leave. */
@@ -138,6 +167,7 @@ static void exchange_send(struct exchange *x)
 		x->rc = err_nomem(&x->err);
 	if (x->rc != E_OK)
 		write_error(x);
+	tag(x);
 	if (body != NULL)
 		evbuffer_add(body, x->out.p, x->out.len);
 	add_headers(x);

@@ -54,6 +54,7 @@ struct exchange {
 	const char *type;
 	struct buf out;
 	uint64_t applied; /* 0: say nothing */
+	bool public;      /* may be kept by others: ETag, Cache-Control */
 	int status;       /* 0: by rc */
 	/* What answers through ops->issue (join.c) */
 	void (*resume)(struct exchange *x);
@@ -100,12 +101,16 @@ json_t *json_spans(const struct span *s, size_t n);
 json_t *json_time_s(uint64_t unix_s); /* RFC 3339, UTC */
 json_t *json_time_ms(uint64_t unix_ms);
 void time_text_s(char out[32], uint64_t unix_s);
+/* RFC 5280 §5.3.1's own names. */
+const char *reason_name(enum ca_reason r);
 /* Dump o into x->out; takes o, which may be NULL.  E_NOMEM. */
 enum code json_finish(struct exchange *x, json_t *o, struct err *e) MUST_CHECK;
 
 /* ---- The services ---- */
 
-http_handler bundle_root, bundle_get, bundle_pem, bundle_json, bundle_crl;
+http_handler bundle_root, bundle_get, bundle_pem, bundle_json, bundle_federated;
+http_handler crl_get, crl_root, crl_all, crl_file;
+http_handler blocks_list;
 http_handler head_get, status_get, view_get;
 http_handler certs_list, certs_show;
 http_handler admin_post, admin_transfer;

@@ -9,6 +9,8 @@
 static const struct route routes[] = {
     {GET, "/v1/root", ROUTE_VIEW, 0, bundle_root},
     {GET, "/v1/bundle", ROUTE_VIEW, 0, bundle_get},
+    {GET, "/v1/crl", ROUTE_BLOCKS, 0, crl_get},
+    {GET, "/v1/blocks", ROUTE_BLOCKS, READERS, blocks_list},
     {GET, "/v1/head", ROUTE_VIEW | ROUTE_BLOCKS, 0, head_get},
     {GET, "/v1/status", ROUTE_BLOCKS, READERS, status_get},
     {GET, "/v1/view", ROUTE_BLOCKS, READERS, view_get},

@@ -110,6 +110,35 @@ static json_t *policy_json(const struct ca_policy *p)
 	return o;
 }
 
+static json_t *crl_json(const struct ca_crl *c)
+{
+	json_t *o = json_object();
+
+	json_set(o, "issuer", json_hex(c->issuer, sizeof(c->issuer)));
+	json_set(o, "number", json_u64(c->number));
+	json_set(o, "this_update", json_time_s(c->this_s));
+	json_set(o, "next_update", json_time_s(c->next_s));
+	json_set(o, "entries", json_u64(c->entries));
+	json_set(o, "signed_index", json_u64(c->signed_index));
+	json_set(o, "frozen_number", json_u64(c->frozen_number));
+	json_set(o, "dirty",
+	    json_boolean(c->number == 0 || c->dirty_index > c->frozen_index ||
+			 c->number != c->frozen_number));
+	return o;
+}
+
+static json_t *bundle_json_of(const struct ca_bundle *b)
+{
+	json_t *o = json_object(), *certs = json_array();
+
+	for (size_t i = 0; i < b->certs_n; i++)
+		json_array_append_new(certs, json_base64(b->certs[i]));
+	json_set(o, "trust_domain", json_span(b->trust_domain));
+	json_set(o, "certs", certs);
+	json_set(o, "sequence", json_u64(b->sequence));
+	return o;
+}
+
 #define LIST(o, v, name, one)                                                  \
 	do {                                                                   \
 		json_t *list_ = json_array();                                  \
@@ -133,6 +162,8 @@ static json_t *view_json(const struct ca_view *v)
 	LIST(o, v, nodes, node_json);
 	LIST(o, v, issuers, issuer_json);
 	LIST(o, v, operators, operator_json);
+	LIST(o, v, crls, crl_json);
+	LIST(o, v, bundles, bundle_json_of);
 	return o;
 }
 
@@ -149,5 +180,55 @@ enum code view_get(struct exchange *x, struct err *e)
 	if (rc == E_OK)
 		rc = json_finish(x, view_json(v), e);
 	ca_view_unref(v);
+	return rc;
+}
+
+/* ---- GET /v1/blocks ---- */
+
+const char *reason_name(enum ca_reason r)
+{
+	switch (r) {
+	case CA_REASON_UNSPECIFIED: return "unspecified";
+	case CA_REASON_KEY_COMPROMISE: return "keyCompromise";
+	case CA_REASON_CA_COMPROMISE: return "cACompromise";
+	case CA_REASON_AFFILIATION_CHANGED: return "affiliationChanged";
+	case CA_REASON_SUPERSEDED: return "superseded";
+	case CA_REASON_CESSATION: return "cessationOfOperation";
+	case CA_REASON_PRIVILEGE_WITHDRAWN: return "privilegeWithdrawn";
+	}
+	return "unknown";
+}
+
+static json_t *block_json(const struct ca_block *b)
+{
+	json_t *o = json_object();
+
+	json_set(o, "kind",
+	    json_string(b->by == CA_REVOKE_POD ? "pod" : "identity"));
+	json_set(o, "what", json_span(b->what));
+	json_set(o, "since", json_time_ms(b->since_ms));
+	json_set(o, "reason", json_string(reason_name(b->reason)));
+	return o;
+}
+
+enum code blocks_list(struct exchange *x, struct err *e)
+{
+	uint8_t key[CA_BLOCK_KEY_LEN] = {0};
+	json_t *o, *list;
+	struct ca_block b;
+	struct read r;
+	enum code rc = read_open(&r, x, e);
+
+	if (rc != E_OK)
+		return rc;
+	o = json_object();
+	list = json_array();
+	while ((rc = ca_block_next(r.ca, key, &b, e)) == E_OK)
+		json_array_append_new(list, block_json(&b));
+	read_close(&r);
+	json_set(o, "blocks", list);
+	if (rc == E_NOTFOUND)
+		return json_finish(x, o, e);
+	json_decref(o);
 	return rc;
 }

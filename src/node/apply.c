@@ -10,7 +10,7 @@
 
 /* ---- The view ---- */
 
-static void publish_view(struct node *n, struct ca_view *v)
+static void take_view(struct node *n, struct ca_view *v)
 {
 	struct ca_view *old;
 
@@ -33,10 +33,11 @@ enum code apply_refresh_view(struct node *n, struct err *e)
 	n->view_dirty = false;
 	if ((rc = ca_view_load(n->ca, &v, e)) != E_OK)
 		return err_wrap(e, rc, "reading the state");
-	publish_view(n, v);
+	take_view(n, v);
 	buf_clear(&n->root_bundle);
 	rc = pki_pem_add(&n->root_bundle, "CERTIFICATE", v->root_cert, e);
 	peers_sync(n);
+	publish_view(n);
 	return rc;
 }
 

@@ -153,7 +153,9 @@ size_t crl_published(const struct node *n, struct span *out, size_t max)
 	if (n->view == NULL)
 		return 0;
 	for (size_t i = 0; i < n->view->crls_n && k < max; i++)
-		if (n->view->crls[i].number != 0)
+		if (n->view->crls[i].number != 0 &&
+		    (n->publisher == NULL || n->view->crls[i].signed_index <=
+						 atomic_load(&n->published)))
 			out[k++] =
 			    span_of(n->view->crls[i].issuer, CA_KEY_ID_LEN);
 	return k;

@@ -188,6 +188,12 @@ void crl_note_published(
 bool crl_awaited(
     struct node *n, const struct ca_issuer *is, char *why, size_t size);
 
+/* ---- publish.c ---- */
+
+enum code publish_start(struct node *n, struct err *e) MUST_CHECK;
+void publish_view(struct node *n); /* there is a newer one */
+void publish_stop(struct node *n);
+
 /* ---- api_cert.c ---- */
 
 enum code api_cert_start(struct node *n, struct err *e) MUST_CHECK;
@@ -203,6 +209,7 @@ bool look_not_issuing(struct node *n, char *why, size_t size);
 void look_head(const struct node *n, struct ca_head *out);
 void look_status(void *ctx, struct front_status *out);
 enum code look_ready(void *ctx, struct buf *why);
+uint64_t look_age_ms(void *ctx);
 /* What look_ready answers from now on; takes why. */
 void look_set_ready(struct node *n, struct buf *why);
 void look_publish(struct node *n, const struct raft_status *st);
@@ -227,6 +234,7 @@ void issuers_free(struct issuers *m);
 /* ---- verify.c: the signature of each record, off the commit path ---- */
 
 struct verifier;
+struct publisher;
 enum code verify_start(struct node *n, struct err *e) MUST_CHECK;
 void verify_stop(struct node *n);
 
@@ -269,7 +277,7 @@ struct node {
 	bool view_dirty;
 	struct buf root_bundle; /* PEM */
 	struct issuers issuers;
-	uint64_t signer_fed;    /* index of the last entry it was told */
+	uint64_t signer_fed; /* index of the last entry it was told */
 
 	unsigned tick_ms;
 	uint64_t next_tick_ms, next_duty_ms, next_status_ms, next_expiry_ms;
@@ -303,8 +311,11 @@ struct node {
 		uint8_t issuer[CA_KEY_ID_LEN];
 		uint64_t number, at_ms;
 	} crl_proposed[NODE_CRL_PROPOSED];
-	atomic_uint_fast64_t bad_record; /* index of one, from the verifier */
+	atomic_uint_fast64_t in_touch_ms; /* with a quorum, last */
+	atomic_uint_fast64_t bad_record;  /* index of one, from the verifier */
 	struct verifier *verifier;
+	struct publisher *publisher;    /* NULL: nothing is published */
+	atomic_uint_fast64_t published; /* up to this index of the view */
 	uint64_t checkpoint_retry_ms;
 	struct api_cert *api_cert;
 };

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 
 #define CRL_ALARM_S (5 * 86400) /* of 7 days: signed hourly, if all is well */
-#define STUCK_MS 3000 /* the loop has not come round for that long */
+#define STUCK_MS 3000           /* the loop has not come round for that long */
 
 /* ---- The issuer ---- */
 
@@ -175,8 +175,7 @@ static void crl_alarms(const struct node *n, struct front_status *out)
 			    "the CRL of issuer \"%.*s\" has %llu entries; "
 			    "Istio's ConfigMap holds about %d",
 			    (int)is->name.len, (const char *)is->name.p,
-			    (unsigned long long)c->entries,
-			    CA_CRL_ENTRIES_MAX);
+			    (unsigned long long)c->entries, CA_CRL_ENTRIES_MAX);
 			alarm(out, text);
 		}
 	}
@@ -237,6 +236,13 @@ void look_status(void *ctx, struct front_status *out)
 {
 	memset(out, 0, sizeof(*out));
 	inbox_call(ctx, fill, out);
+}
+
+uint64_t look_age_ms(void *ctx)
+{
+	struct node *n = ctx;
+
+	return clock_mono_ms() - atomic_load(&n->in_touch_ms);
 }
 
 /* ---- Readiness ---- */

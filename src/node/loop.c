@@ -183,6 +183,8 @@ static enum code turn(struct node *n, struct err *e)
 
 	if (poll(fds, 3, wait_ms(n)) < 0 && errno != EINTR)
 		return err_set(e, E_IO, "poll: %s", strerror(errno));
+	if (n->leader != 0)
+		atomic_store(&n->in_touch_ms, clock_mono_ms());
 	inbox_run(n);
 	tick(n, clock_mono_ms());
 	if ((rc = ops_sign(n, e)) != E_OK || (rc = peers_receive(n, e)) != E_OK)
@@ -258,7 +260,8 @@ static enum code start(struct node *n, struct err *e)
 	    (rc = start_raft(n, e)) != E_OK ||
 	    (rc = peers_start(n, e)) != E_OK ||
 	    (rc = api_cert_start(n, e)) != E_OK ||
-	    (rc = verify_start(n, e)) != E_OK)
+	    (rc = verify_start(n, e)) != E_OK ||
+	    (rc = publish_start(n, e)) != E_OK)
 		return rc;
 	log_event(LOG_INFO, "started",
 	    "trust_domain=%s cluster=%s id=%llu applied=%llu last=%llu",

@@ -139,6 +139,7 @@ static enum code start_front(struct node *n, struct err *e)
 	    .read_begin = reads_begin,
 	    .read_end = reads_end,
 	    .status = look_status,
+	    .age_ms = look_age_ms,
 	    .ready = look_ready,
 	    .sign_head = sign_head};
 
@@ -173,6 +174,7 @@ enum code node_open(struct node **out, const char *dir, struct err *e)
 		return err_nomem(e);
 	n->wake_fd = -1;
 	n->started_ms = clock_mono_ms();
+	atomic_store(&n->in_touch_ms, n->started_ms);
 	n->crypto = pki_ca_crypto();
 	n->inbox_end = &n->inbox;
 	pthread_mutex_init(&n->lock, NULL);
@@ -199,6 +201,7 @@ void node_close(struct node *n)
 	api_cert_close(n);
 	ops_close(n);
 	verify_stop(n);
+	publish_stop(n);
 	snapshot_in_drop(n);
 	peers_close(n);
 	raft_free(n->raft);

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <openssl/err.h>
+
 #define CERT_MAX 16384
 
 /* The Name and key of a certificate that OpenSSL took (RFC 5280 §4.1). */

@@ -1,0 +1,206 @@
+/* publish.c -- publish.dir: what an istiod mounts, kept up to date by a thread
+ * of its own.  Each file is replaced as a whole, and only by one that is there
+ * and holds together. */
+#include "node/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log_event.h"
+#include "front/trust.h"
+
+#define LOOK_MS 100
+#define RETRY_MS 5000 /* after a failed write */
+
+enum { FILE_ROOTS, FILE_CRLS, FILE_BUNDLE, FILE_FEDERATED, FILES };
+static const char *const names[FILES] = {
+    "root-cert.pem", "ca-crl.pem", "bundle.json", "federated.json"};
+
+struct publisher {
+	struct node *n;
+	const char *dir;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool stop;
+	uint64_t wanted; /* index of the newest view; under lock */
+	uint64_t done;   /* what was published last */
+	uint64_t retry_ms;
+	uint8_t sum[FILES][SHA256_LEN]; /* of what the files hold */
+	bool known[FILES];
+};
+
+/* ---- Writing ---- */
+
+static enum code put(
+    struct publisher *p, int file, const struct buf *data, struct err *e)
+{
+	uint8_t sum[SHA256_LEN];
+	char path[PATH_MAX];
+	enum code rc;
+
+	sha256_of(sum, buf_span(data));
+	if (p->known[file] && memcmp(p->sum[file], sum, sizeof(sum)) == 0)
+		return E_OK;
+	rc = fs_join(path, sizeof(path), p->dir, names[file], e);
+	if (rc == E_OK)
+		rc = fs_write(path, buf_span(data), 0644, e);
+	if (rc != E_OK)
+		return rc;
+	memcpy(p->sum[file], sum, sizeof(sum));
+	p->known[file] = true;
+	log_event(
+	    LOG_INFO, "published", "file=%s bytes=%zu", names[file], data->len);
+	return E_OK;
+}
+
+static enum code render(
+    const struct ca *ca, struct buf out[FILES], uint64_t *index, struct err *e)
+{
+	struct ca_view *v;
+	enum code rc = ca_view_load(ca, &v, e);
+
+	if (rc != E_OK)
+		return rc;
+	*index = v->applied;
+	rc = trust_roots_pem(v, &out[FILE_ROOTS], e);
+	if (rc == E_OK)
+		rc = trust_crls_pem(ca, v, &out[FILE_CRLS], e);
+	if (rc == E_OK)
+		rc = trust_bundle_json(v, &out[FILE_BUNDLE], e);
+	if (rc == E_OK)
+		rc = trust_federated_json(v, &out[FILE_FEDERATED], e);
+	ca_view_unref(v);
+	return rc;
+}
+
+/* The state is read as it is durable, and let go before anything is written. */
+static enum code read_state(
+    struct node *n, struct buf out[FILES], uint64_t *index, struct err *e)
+{
+	struct store_read *read = NULL;
+	struct ca *ca = NULL;
+	struct ca_db db;
+	enum code rc = store_read_begin(n->store, &read, &db, e);
+
+	if (rc == E_OK)
+		rc = ca_open(&ca, db, n->crypto, e);
+	if (rc == E_OK)
+		rc = render(ca, out, index, e);
+	ca_close(ca);
+	store_read_end(read);
+	return rc;
+}
+
+static void publish(struct publisher *p)
+{
+	struct buf out[FILES];
+	uint64_t index = 0;
+	struct err e = {0};
+	enum code rc;
+
+	for (int i = 0; i < FILES; i++)
+		buf_init(&out[i]);
+	rc = read_state(p->n, out, &index, &e);
+	for (int i = 0; i < FILES && rc == E_OK; i++)
+		rc = put(p, i, &out[i], &e);
+	if (rc == E_OK) {
+		p->done = index;
+		atomic_store(&p->n->published, index);
+	} else if (rc != E_NOTFOUND) { /* no Genesis yet */
+		p->retry_ms = clock_mono_ms() + RETRY_MS;
+		log_event(LOG_ERROR, "publish", "dir=%s code=%s why=\"%s\"",
+		    p->dir, code_name(rc), e.text);
+	}
+	for (int i = 0; i < FILES; i++)
+		buf_free(&out[i]);
+}
+
+/* ---- The thread ---- */
+
+static bool wait_for_more(struct publisher *p, uint64_t *wanted)
+{
+	struct timespec until;
+	bool stop;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += LOOK_MS * 1000000L;
+	until.tv_sec += until.tv_nsec / 1000000000L;
+	until.tv_nsec %= 1000000000L;
+	pthread_mutex_lock(&p->lock);
+	if (!p->stop)
+		pthread_cond_timedwait(&p->wake, &p->lock, &until);
+	stop = p->stop;
+	*wanted = p->wanted;
+	pthread_mutex_unlock(&p->lock);
+	return !stop;
+}
+
+static void *publish_main(void *arg)
+{
+	struct publisher *p = arg;
+	uint64_t wanted;
+
+	while (wait_for_more(p, &wanted))
+		if (wanted > p->done && clock_mono_ms() >= p->retry_ms)
+			publish(p);
+	return NULL;
+}
+
+void publish_view(struct node *n)
+{
+	struct publisher *p = n->publisher;
+
+	if (p == NULL || n->view == NULL)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->wanted = n->view->applied;
+	pthread_cond_signal(&p->wake);
+	pthread_mutex_unlock(&p->lock);
+}
+
+enum code publish_start(struct node *n, struct err *e)
+{
+	const char *dir = n->provision.config.publish_dir;
+	struct publisher *p;
+	enum code rc;
+
+	if (dir[0] == '\0')
+		return E_OK;
+	if ((rc = fs_mkdirs(dir, 0755, e)) != E_OK)
+		return err_wrap(e, rc, "publish.dir");
+	p = calloc(1, sizeof(*p));
+	if (p == NULL)
+		return err_nomem(e);
+	p->n = n;
+	p->dir = dir;
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->wake, NULL);
+	if (pthread_create(&p->thread, NULL, publish_main, p) != 0) {
+		free(p);
+		return err_set(e, E_UNAVAILABLE, "starting a thread failed");
+	}
+	n->publisher = p;
+	publish_view(n);
+	return E_OK;
+}
+
+void publish_stop(struct node *n)
+{
+	struct publisher *p = n->publisher;
+
+	if (p == NULL)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->stop = true;
+	pthread_cond_signal(&p->wake);
+	pthread_mutex_unlock(&p->lock);
+	pthread_join(p->thread, NULL);
+	pthread_cond_destroy(&p->wake);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+	n->publisher = NULL;
+}
