@@ -187,13 +187,13 @@ static void send_one(struct bench *b, struct flight *f, uint64_t id)
 	    "the CSR", &e);
 	memset(f->request, 0, sizeof(*f->request));
 	f->request->id = id;
-	f->request->ttl_s = TTL_S;
 	random_bytes(i->serial, sizeof(i->serial));
 	i->serial[0] = (uint8_t)((i->serial[0] & 0x3f) | 0x40);
 	i->profile = CA_PROFILE_WORKLOAD;
 	i->via = CA_VIA_TOKEN;
 	i->uri = span_str(URI);
 	i->spki = buf_span(&f->csr.spki);
+	i->not_after_s = clock_unix_ms() / 1000 + TTL_S;
 	must(signer_ask(b->signer, f->request, &e) == E_OK, "asking", &e);
 }
 
