@@ -723,6 +723,39 @@ static void a_storage_that_cannot_read_stops_the_node(void **state)
 	}
 }
 
+static int gives_nothing(void *ctx, raft_index lo, raft_index hi,
+    size_t max_size, struct raft_entry **out, size_t *n)
+{
+	(void)ctx;
+	(void)lo;
+	(void)hi;
+	(void)max_size;
+	*out = NULL;
+	*n = 0;
+	return RAFT_OK;
+}
+
+/* Storage that breaks its promise of one entry at the least. */
+static void a_storage_that_gives_nothing_stops_the_node(void **state)
+{
+	struct cluster *c = cluster_new(3, plain);
+
+	(void)state;
+	cluster_elect(c, 1);
+	cluster_isolate(c, 3);
+	cluster_propose(c, 1, "x");
+	cluster_settle(c);
+	cluster_heal(c);
+	cluster_crash(c, 1);
+	c->peer[1].config.storage.entries = gives_nothing;
+	cluster_start(c, 1);
+	cluster_elect(c, 1);
+	cluster_tick(c, 1, 1);
+	cluster_settle(c); /* 3 lacks what only storage has */
+	assert_int_equal(cluster_propose(c, 1, "y"), RAFT_EIO);
+	cluster_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -748,6 +781,7 @@ int main(void)
 	    cmocka_unit_test(a_snapshot_replaces_a_tail_nobody_else_has),
 	    cmocka_unit_test(after_a_snapshot_a_restart_continues_behind_it),
 	    cmocka_unit_test(a_storage_that_cannot_read_stops_the_node),
+	    cmocka_unit_test(a_storage_that_gives_nothing_stops_the_node),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
