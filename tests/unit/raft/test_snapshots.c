@@ -1,4 +1,4 @@
-/* test_snapshot.c -- compaction, and what it takes to catch up after it [5]. */
+/* test_snapshots.c -- compaction, and what it takes to catch up after it [5]. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
