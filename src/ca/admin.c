@@ -491,8 +491,11 @@ static enum code check_fresh(const struct ca *ca, const struct ca_view *v,
 }
 
 static enum code check_signatures(const struct ca *ca, const struct ca_view *v,
-    const struct ca_envelope *env, struct ca_result *out)
+    const struct ca_envelope *env, struct ca_result *out, struct err *e)
 {
+	struct err why = {0};
+	enum code rc;
+
 	for (size_t i = 0; i < env->signatures_n; i++) {
 		const struct ca_signature *s = &env->signatures[i];
 		const struct ca_operator *o = ca_view_operator(v, s->spki);
@@ -504,10 +507,13 @@ static enum code check_signatures(const struct ca *ca, const struct ca_view *v,
 		if (o == NULL || o->removed || (o->roles & CA_ROLE_ADMIN) == 0)
 			return refuse(out, CA_NOT_OPERATOR,
 			    "signature %zu is not an administrator's", i + 1);
-		if (!ca->crypto.verify(
-			ca->crypto.ctx, s->spki, env->signed_bytes, s->sig))
+		rc = ca->crypto.verify(
+		    ca->crypto.ctx, s->spki, env->signed_bytes, s->sig, &why);
+		if (rc == E_INVAL)
 			return refuse(out, CA_BAD_SIGNATURE,
 			    "signature %zu does not verify", i + 1);
+		if (rc != E_OK)
+			return err_set(e, rc, "%s", why.text);
 	}
 	if (env->signatures_n < v->policy.admin_signatures)
 		return refuse(out, CA_NOT_OPERATOR,
@@ -552,7 +558,7 @@ enum code apply_admin(struct ca *ca, const struct ca_envelope *env,
 
 	if ((rc = ca_small(ca, &v, e)) != E_OK ||
 	    (rc = check_fresh(ca, v, env, out, e)) != E_OK || refused(out) ||
-	    (rc = check_signatures(ca, v, env, out)) != E_OK || refused(out))
+	    (rc = check_signatures(ca, v, env, out, e)) != E_OK || refused(out))
 		return rc;
 	state_journal(ca);
 	if ((rc = run_commands(ca, env, out, e)) != E_OK)
@@ -592,10 +598,13 @@ static enum code genesis_check(struct ca *ca, const struct ca_genesis *g,
 		return refuse(out, CA_BAD_SIGNATURE, "%.180s", why.text);
 	if (rc != E_OK)
 		return err_set(e, rc, "%s", why.text);
-	if (!ca->crypto.verify(
-		ca->crypto.ctx, root->spki, g->signed_bytes, g->signature))
+	rc = ca->crypto.verify(
+	    ca->crypto.ctx, root->spki, g->signed_bytes, g->signature, &why);
+	if (rc == E_INVAL)
 		return refuse(out, CA_BAD_SIGNATURE,
 		    "Genesis is not signed with the root key");
+	if (rc != E_OK)
+		return err_set(e, rc, "%s", why.text);
 	if (g->trust_domain.len == 0 || g->node.id != 1 ||
 	    !g->node.has_issuer ||
 	    memcmp(g->node.issuer, issuer->key_id, CA_KEY_ID_LEN) != 0 ||

@@ -110,11 +110,11 @@ static enum code crypto_issuer(void *ctx, struct span cert, struct span root,
 	return E_OK;
 }
 
-static bool crypto_verify(
-    void *ctx, struct span spki, struct span msg, struct span sig)
+static enum code crypto_verify(void *ctx, struct span spki, struct span msg,
+    struct span sig, struct err *e)
 {
 	(void)ctx;
-	return pki_verify(spki, msg, sig);
+	return verify_sha256(spki, msg, sig, e);
 }
 
 struct ca_crypto pki_ca_crypto(void)
