@@ -63,7 +63,7 @@ static int make_learner(struct tracker *t, raft_id id, raft_index last)
 	struct progress *p = tracker_find(t, id);
 
 	if (p == NULL) {
-		if ((p = add_progress(t, id, true, last)) == NULL)
+		if (add_progress(t, id, true, last) == NULL)
 			return RAFT_EINVAL;
 		ids_add(c->learners, &c->learners_n, id);
 		return RAFT_OK;

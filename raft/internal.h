@@ -86,11 +86,11 @@ struct progress {
 	raft_id id;
 	raft_index match, next;
 	raft_index sent_commit; /* highest commit index sent */
-	enum raft_progress_state state;
 	raft_index pending_snapshot;
-	bool recent_active, flow_paused, learner;
 	struct inflights inflights;
+	enum raft_progress_state state;
 	enum { VOTE_NONE, VOTE_YES, VOTE_NO } vote;
+	bool recent_active, flow_paused, learner;
 };
 
 struct tracker {

@@ -121,13 +121,20 @@ bool log_up_to_date(const struct raft_log *l, struct raft_entry_id last)
 	       (last.term == mine.term && last.index >= mine.index);
 }
 
-/* Entries of storage below the tail; *n may come back short of hi - lo. */
+/* Entries of storage below the tail: at least one, at most hi - lo. */
 static int slice_stored(const struct raft_log *l, raft_index lo, raft_index hi,
     size_t max, struct raft_entry **out, size_t *n)
 {
 	const struct raft_storage *s = &l->config->storage;
+	int rc = s->entries(s->ctx, lo, hi, max, out, n);
 
-	return s->entries(s->ctx, lo, hi, max, out, n);
+	if (rc == RAFT_OK && (*out == NULL || *n == 0 || *n > hi - lo)) {
+		free(*out);
+		*out = NULL;
+		*n = 0;
+		return RAFT_EIO;
+	}
+	return rc;
 }
 
 /* How many of e[0..n) fit: the first always does. */

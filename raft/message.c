@@ -149,7 +149,8 @@ int queue_add(struct raft_queue *q, const struct raft_message *m)
 
 	if (q->n == q->cap) {
 		size_t cap = q->cap == 0 ? 16 : q->cap * 2;
-		struct raft_message **p = realloc(q->m, cap * sizeof(*p));
+		struct raft_message **p =
+		    realloc(q->m, cap * sizeof(struct raft_message *));
 
 		if (p == NULL)
 			return RAFT_ENOMEM;

@@ -482,7 +482,7 @@ int raft_propose(struct raft *r, const struct raft_span *data, size_t n)
 		return RAFT_EINVAL;
 	e = calloc(n, sizeof(*e));
 	if (e == NULL)
-		return RAFT_ENOMEM;
+		return raft_fail(r, RAFT_ENOMEM);
 	for (size_t i = 0; i < n; i++)
 		e[i].data = data[i];
 	m.entries = e;

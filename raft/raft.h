@@ -59,8 +59,7 @@ struct raft_hard_state { /* durable before anything that depends on it */
 	raft_index commit;
 };
 
-/* ---- Membership [4] -------------------------------------------------------
- */
+/* ---- Membership [4] ---- */
 
 /* A change takes effect when it is applied.  If fewer of the old voters stay
  * than their quorum (two become one), and the leader is lost before the rest
@@ -105,8 +104,7 @@ struct raft_conf_change {
 size_t raft_conf_change_encode(const struct raft_conf_change *c, uint8_t *out);
 int raft_conf_change_decode(struct raft_span in, struct raft_conf_change *out);
 
-/* ---- Messages ---------------------------------------------------------------
- */
+/* ---- Messages ---- */
 
 /* Numbers travel between nodes: never renumber. */
 enum raft_message_type {
@@ -169,8 +167,7 @@ const char *raft_message_name(enum raft_message_type t);
 /* A deep copy in one block, to give to free(); NULL if memory is short. */
 struct raft_message *raft_message_copy(const struct raft_message *m);
 
-/* ---- Storage: pure reads of what is durable
- * ---------------------------------- */
+/* ---- Storage: pure reads of what is durable ---- */
 
 struct raft_storage {
 	void *ctx;
@@ -191,8 +188,7 @@ struct raft_storage {
 	int (*snapshot)(void *ctx, struct raft_snapshot *out);
 };
 
-/* ---- What happens, as typed events (config.trace)
- * ------------------------------ */
+/* ---- What happens, as typed events (config.trace) ---- */
 
 enum raft_trace_kind {
 	RAFT_TRACE_STATE,    /* became `state` in `term`; peer: the leader */
@@ -225,8 +221,7 @@ struct raft_trace {
 	uint64_t a, b;
 };
 
-/* ---- Configuration
- * -------------------------------------------------------------- */
+/* ---- Configuration ---- */
 
 enum raft_read_mode {
 	RAFT_READ_SAFE,  /* a round of heartbeats confirms the leader [6.4] */
@@ -268,8 +263,7 @@ struct raft;
 int raft_init(struct raft **out, const struct raft_config *c);
 void raft_free(struct raft *r); /* NULL is fine */
 
-/* ---- Events
- * --------------------------------------------------------------------- */
+/* ---- Events ---- */
 
 void raft_tick(struct raft *r); /* one tick of the caller's clock */
 /* A message from a peer, or a response to a storage message.  The bytes are
@@ -295,8 +289,7 @@ int raft_forget_leader(struct raft *r);
 void raft_report_unreachable(struct raft *r, raft_id id);
 void raft_report_snapshot(struct raft *r, raft_id id, bool ok);
 
-/* ---- Work
- * ------------------------------------------------------------------------ */
+/* ---- Work ---- */
 
 struct raft_read_state {
 	raft_index index; /* a read is linearizable once this is applied */
@@ -334,8 +327,7 @@ int raft_ready(struct raft *r, struct raft_ready *out);
 /* Sync storage only: what the last raft_ready gave is stored and applied. */
 int raft_advance(struct raft *r);
 
-/* ---- Looking
- * --------------------------------------------------------------------- */
+/* ---- Looking ---- */
 
 enum raft_progress_state { RAFT_PROBE, RAFT_REPLICATE, RAFT_SNAPSHOTTING };
 

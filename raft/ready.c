@@ -144,7 +144,7 @@ static void add_storage_apply(struct raft *r, const struct raft_ready *rd)
 		.entries = (struct raft_entry *)rd->committed,
 		.entries_n = rd->committed_n};
 
-	if (rd->committed_n == 0)
+	if (rd->committed == NULL)
 		return;
 	done = apply_done(r, rd);
 	m.responses = &done;
@@ -177,7 +177,7 @@ static void take_messages(struct raft *r, const struct raft_ready *rd)
 
 		raft_fail(r, queue_add(&r->on_advance, &m));
 	}
-	if (rd->committed_n > 0) {
+	if (rd->committed != NULL) {
 		struct raft_message m = apply_done(r, rd);
 
 		raft_fail(r, queue_add(&r->on_advance, &m));
@@ -234,7 +234,7 @@ static void accept(struct raft *r, const struct raft_ready *rd)
 		r->prev_hard = rd->hard;
 	l->offset_in_progress = l->offset + l->tail_n;
 	l->snapshot_in_progress = l->snapshot != NULL;
-	if (rd->committed_n > 0)
+	if (rd->committed != NULL)
 		log_accept_applying(l, rd->committed[rd->committed_n - 1].index,
 		    raft_entries_bytes(
 			&r->config, rd->committed, rd->committed_n),

@@ -528,17 +528,15 @@ bool ca_bundle_input(struct buf *out, const struct ca_bundle *b)
 static enum code bundle_check(struct ca *ca, const struct ca_view *v,
     const struct ca_bundle *b, struct ca_result *out, struct err *e)
 {
+	struct err why = {0};
 	struct buf input;
-	bool holds;
+	enum code rc = E_OK;
 
 	if (b->trust_domain.len == 0)
 		return refuse(
 		    out, CA_BAD_FORMAT, "a bundle is of a trust domain");
 	for (size_t i = 0; i < b->certs_n; i++) {
-		struct err why = {0};
-		enum code rc =
-		    ca->crypto.anchor(ca->crypto.ctx, b->certs[i], &why);
-
+		rc = ca->crypto.anchor(ca->crypto.ctx, b->certs[i], &why);
 		if (rc == E_INVAL)
 			return refuse(out, CA_BAD_FORMAT,
 			    "certificate %zu: %.150s", i + 1, why.text);
@@ -549,13 +547,15 @@ static enum code bundle_check(struct ca *ca, const struct ca_view *v,
 		return E_OK;
 	/* More roots of our own need more than an operator. */
 	buf_init(&input);
-	holds = ca_bundle_input(&input, b) &&
-		ca->crypto.verify(ca->crypto.ctx, v->root.spki,
-		    buf_span(&input), b->root_sig);
+	rc = ca_bundle_input(&input, b)
+		 ? ca->crypto.verify(ca->crypto.ctx, v->root.spki,
+		       buf_span(&input), b->root_sig, &why)
+		 : err_nomem(&why);
 	buf_free(&input);
-	return holds ? E_OK
-		     : refuse(out, CA_BAD_SIGNATURE,
-			   "the root key did not sign these roots");
+	if (rc == E_INVAL)
+		return refuse(out, CA_BAD_SIGNATURE,
+		    "the root key did not sign these roots");
+	return rc == E_OK ? E_OK : err_set(e, rc, "%s", why.text);
 }
 
 static enum code set_trust_bundle(struct ca *ca, const struct ca_view *v,
@@ -662,9 +662,11 @@ uint32_t ca_roles_for(const struct ca_envelope *env)
 }
 
 static enum code check_signatures(const struct ca *ca, const struct ca_view *v,
-    const struct ca_envelope *env, struct ca_result *out)
+    const struct ca_envelope *env, struct ca_result *out, struct err *e)
 {
 	uint32_t roles = ca_roles_for(env);
+	struct err why = {0};
+	enum code rc;
 
 	for (size_t i = 0; i < env->signatures_n; i++) {
 		const struct ca_signature *s = &env->signatures[i];
@@ -679,10 +681,13 @@ static enum code check_signatures(const struct ca *ca, const struct ca_view *v,
 			    "signature %zu is not of an operator who may order "
 			    "this",
 			    i + 1);
-		if (!ca->crypto.verify(
-			ca->crypto.ctx, s->spki, env->signed_bytes, s->sig))
+		rc = ca->crypto.verify(
+		    ca->crypto.ctx, s->spki, env->signed_bytes, s->sig, &why);
+		if (rc == E_INVAL)
 			return refuse(out, CA_BAD_SIGNATURE,
 			    "signature %zu does not verify", i + 1);
+		if (rc != E_OK)
+			return err_set(e, rc, "%s", why.text);
 	}
 	if (env->signatures_n < v->policy.admin_signatures)
 		return refuse(out, CA_NOT_OPERATOR,
@@ -727,7 +732,7 @@ enum code apply_admin(struct ca *ca, const struct ca_envelope *env,
 
 	if ((rc = ca_small(ca, &v, e)) != E_OK ||
 	    (rc = check_fresh(ca, v, env, out, e)) != E_OK || refused(out) ||
-	    (rc = check_signatures(ca, v, env, out)) != E_OK || refused(out))
+	    (rc = check_signatures(ca, v, env, out, e)) != E_OK || refused(out))
 		return rc;
 	state_journal(ca);
 	if ((rc = run_commands(ca, env, out, e)) != E_OK)
@@ -767,10 +772,13 @@ static enum code genesis_check(struct ca *ca, const struct ca_genesis *g,
 		return refuse(out, CA_BAD_SIGNATURE, "%.180s", why.text);
 	if (rc != E_OK)
 		return err_set(e, rc, "%s", why.text);
-	if (!ca->crypto.verify(
-		ca->crypto.ctx, root->spki, g->signed_bytes, g->signature))
+	rc = ca->crypto.verify(
+	    ca->crypto.ctx, root->spki, g->signed_bytes, g->signature, &why);
+	if (rc == E_INVAL)
 		return refuse(out, CA_BAD_SIGNATURE,
 		    "Genesis is not signed with the root key");
+	if (rc != E_OK)
+		return err_set(e, rc, "%s", why.text);
 	if (g->trust_domain.len == 0 || g->node.id != 1 ||
 	    !g->node.has_issuer ||
 	    memcmp(g->node.issuer, issuer->key_id, CA_KEY_ID_LEN) != 0 ||

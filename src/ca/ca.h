@@ -19,9 +19,10 @@ struct ca_cert_facts { /* what apply needs to know of a CA certificate */
 /* Cryptography comes in as functions: they must be deterministic.
  * src/pki provides them (pki_ca_crypto). */
 struct ca_crypto {
-	/* ECDSA P-256 with SHA-256 over msg, signature in DER. */
-	bool (*verify)(
-	    void *ctx, struct span spki, struct span msg, struct span sig);
+	/* ECDSA P-256 with SHA-256 over msg, signature in DER.  E_INVAL if it
+	 * does not hold; any other error if that could not be found out. */
+	enum code (*verify)(void *ctx, struct span spki, struct span msg,
+	    struct span sig, struct err *e);
 	/* Is cert a self-signed root we take?  E_INVAL with the reason. */
 	enum code (*root)(void *ctx, struct span cert,
 	    struct ca_cert_facts *out, struct err *e);

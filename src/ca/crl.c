@@ -307,6 +307,7 @@ enum code apply_sign_crl(struct ca *ca, const struct ca_sign_crl *s,
 {
 	const struct ca_issuer *is;
 	const struct ca_view *v;
+	struct err why = {0};
 	struct ca_crl c;
 	struct span tbs;
 	uint64_t old;
@@ -329,16 +330,23 @@ enum code apply_sign_crl(struct ca *ca, const struct ca_sign_crl *s,
 		return rc == E_NOTFOUND
 			   ? err_set(e, E_CORRUPT, "a frozen CRL has no bytes")
 			   : rc;
-	if (memcmp(s->tbs_sha256, c.frozen_sha256, SHA256_LEN) != 0 ||
-	    !ca->crypto.verify(ca->crypto.ctx, is->spki, tbs, s->signature))
+	if (memcmp(s->tbs_sha256, c.frozen_sha256, SHA256_LEN) != 0)
+		return refuse(
+		    out, CA_BAD_SIGNATURE, "what was signed is not this CRL");
+	rc = ca->crypto.verify(
+	    ca->crypto.ctx, is->spki, tbs, s->signature, &why);
+	if (rc == E_INVAL)
 		return refuse(out, CA_BAD_SIGNATURE,
 		    "the signature is not the issuer's over this CRL");
+	if (rc != E_OK)
+		return err_set(e, rc, "%s", why.text);
 	old = c.number;
 	c.number = c.frozen_number;
 	c.this_s = c.frozen_this_s;
 	c.next_s = c.frozen_next_s;
 	c.entries = c.frozen_entries;
 	c.signed_index = ca->at;
+	c.content_index = c.frozen_index;
 	c.signature = s->signature;
 	memcpy(c.sha256, c.frozen_sha256, SHA256_LEN);
 	rc = crl_put(ca, &c, e);

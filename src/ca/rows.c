@@ -346,6 +346,7 @@ void row_crl(struct buf *out, const struct ca_crl *c)
 	buf_add_u64be(out, c->next_s);
 	buf_add_u64be(out, c->entries);
 	buf_add_u64be(out, c->signed_index);
+	buf_add_u64be(out, c->content_index);
 	buf_add(out, c->sha256, SHA256_LEN);
 	put_text(out, c->signature);
 }
@@ -369,6 +370,7 @@ enum code row_crl_read(struct span val, struct ca_crl *c, struct err *e)
 	c->next_s = read_u64be(&r);
 	c->entries = read_u64be(&r);
 	c->signed_index = read_u64be(&r);
+	c->content_index = read_u64be(&r);
 	read_bytes(&r, c->sha256, SHA256_LEN);
 	c->signature = get_text(&r);
 	return row_end(&r, "CRL", e);

@@ -225,6 +225,7 @@ struct ca_crl {
 	/* signed, and published; number 0: none */
 	uint64_t number, this_s, next_s, entries;
 	uint64_t signed_index;
+	uint64_t content_index; /* its content is the state's at that one */
 	uint8_t sha256[SHA256_LEN];
 	struct span signature;
 };

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "cli/output.h"
-#include "cli/passphrase.h"
+#include "cli/root_key.h"
 #include "cli/tokens.h"
 #include "cli/view.h"
 #include "node/provision.h"
@@ -234,37 +234,6 @@ static enum code choose(const struct cli_args *a, json_t *pending, json_t *view,
 
 /* ---- Signing ---- */
 
-static enum code open_root_key(
-    const struct cli_args *a, struct session *s, EVP_PKEY **out, struct err *e)
-{
-	struct buf sealed, phrase, pem;
-	enum code rc;
-
-	buf_init(&sealed);
-	buf_init(&phrase);
-	buf_init(&pem);
-	rc = session_read_private(s, "root.key", &sealed, e);
-	if (rc == E_NOTFOUND)
-		err_set(e, rc,
-		    "%s/root.key is not there: approving an issuer needs the "
-		    "root key; use the folder that quorate init made",
-		    s->dir);
-	if (rc == E_OK)
-		rc = passphrase_get(a, false, &phrase, e);
-	if (rc == E_OK) {
-		rc = pki_unseal(
-		    &pem, "root key", buf_span(&sealed), buf_span(&phrase), e);
-		if (rc != E_OK)
-			rc = err_wrap(e, rc, "opening %s/root.key", s->dir);
-	}
-	if (rc == E_OK)
-		rc = pki_key_from_pem(buf_span(&pem), out, e);
-	buf_free(&sealed);
-	pki_wipe(&phrase);
-	pki_wipe(&pem);
-	return rc;
-}
-
 static enum code make_issuer(const struct cli_args *a, struct session *s,
     const struct join_request *r, const json_t *policy, struct buf *der,
     struct err *e)
@@ -274,7 +243,7 @@ static enum code make_issuer(const struct cli_args *a, struct session *s,
 	enum code rc;
 
 	buf_init(&root);
-	rc = open_root_key(a, s, &key, e);
+	rc = root_key_open(a, s, &key, e);
 	if (rc == E_OK)
 		rc = pki_pem_first(
 		    buf_span(&s->root_pem), "CERTIFICATE", &root, e);

@@ -4,7 +4,8 @@
 
 static const struct cli_command *const families[] = {cli_init, cli_token,
     cli_join, cli_status, cli_request, cli_cert, cli_bundle, cli_cluster,
-    cli_issuer, cli_member, cli_policy, cli_operator, cli_head};
+    cli_issuer, cli_member, cli_policy, cli_operator, cli_head, cli_revoke,
+    cli_blocked, cli_crl, cli_root, cli_federate};
 
 #define FAMILIES (sizeof(families) / sizeof(families[0]))
 

@@ -37,7 +37,8 @@ struct cli_command {
 /* The families: each array ends with a row without a family. */
 extern const struct cli_command cli_init[], cli_token[], cli_join[],
     cli_status[], cli_request[], cli_cert[], cli_bundle[], cli_cluster[],
-    cli_issuer[], cli_member[], cli_policy[], cli_operator[], cli_head[];
+    cli_issuer[], cli_member[], cli_policy[], cli_operator[], cli_head[],
+    cli_revoke[], cli_blocked[], cli_crl[], cli_root[], cli_federate[];
 
 #define CLI_VALUES_MAX 128
 struct cli_args {

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/approve.h"
+#include "cli/issuer_end.h"
 #include "cli/output.h"
 #include "cli/passphrase.h"
 #include "cli/session.h"
@@ -73,6 +74,15 @@ const struct cli_command cli_issuer[] = {
 	"take a node in that asked to join, and sign its issuer", approve_run,
 	{PASSPHRASE_OPTION,
 	    {"--mesh-key", "HEX", "which one, if several nodes ask"},
+	    {NULL, NULL, NULL}}},
+    {"issuer", "retire", "NAME", 1, 1,
+	"it signs no leaf any more; its CRL goes on", issuer_retire_run,
+	{{NULL, NULL, NULL}}},
+    {"issuer", "revoke", "NAME", 1, 1,
+	"put it on the root's CRL: all its leaves are refused",
+	issuer_revoke_run,
+	{PASSPHRASE_OPTION,
+	    {"--reason", "R", "cACompromise, superseded, ... (cACompromise)"},
 	    {NULL, NULL, NULL}}},
     {0},
 };

@@ -61,6 +61,51 @@ static enum code node_from(struct ca_node *n, const json_t *row, struct err *e)
 	return E_OK;
 }
 
+/* Does another live node answer at that address? */
+static bool served_by_another(json_t *view, uint64_t id, const char *server)
+{
+	json_t *nodes = view_live(view, "nodes"), *node;
+	char name[300];
+	bool found = false;
+	size_t i;
+
+	json_array_foreach(nodes, i, node)
+	{
+		if ((uint64_t)json_integer_value(json_object_get(node, "id")) !=
+			id &&
+		    view_node_server(node, name, sizeof(name)))
+			found = found || server_same_host(server, name);
+	}
+	json_decref(nodes);
+	return found;
+}
+
+/* The operator's next command need not ask a node that has gone: it would tell
+ * an old story.  If it is the only one known, it stays. */
+static void forget_server(const struct cli_args *a, struct session *s,
+    json_t *view, json_t *node, uint64_t id)
+{
+	struct err why;
+	struct buf text, kept;
+	char gone[300], *at, *line;
+
+	buf_init(&text);
+	buf_init(&kept);
+	if (view_node_server(node, gone, sizeof(gone)) &&
+	    !served_by_another(view, id, gone) &&
+	    session_read(s, "servers", &text, &why) == E_OK &&
+	    buf_add_u8(&text, 0))
+		for (line = strtok_r((char *)text.p, ", \t\r\n", &at);
+		     line != NULL; line = strtok_r(NULL, ", \t\r\n", &at))
+			if (!server_same_host(line, gone))
+				buf_printf(&kept, "%s\n", line);
+	if (kept.len > 0 && !kept.failed &&
+	    session_write(s, "servers", buf_span(&kept), 0644, &why) != E_OK)
+		fprintf(a->err, "quorate: %s\n", why.text);
+	buf_free(&text);
+	buf_free(&kept);
+}
+
 static enum code remove_node(struct cli_args *a, struct session *s,
     enum cli_form form, uint64_t id, struct err *e)
 {
@@ -82,6 +127,8 @@ static enum code remove_node(struct cli_args *a, struct session *s,
 		rc = node_from(&cmd->u.set_node, row, e);
 	if (rc == E_OK)
 		rc = session_submit(s, cmd, 1, LOOK, &index, e);
+	if (rc == E_OK)
+		forget_server(a, s, view, row, id);
 	if (rc == E_OK && form == FORM_JSON) {
 		o = json_pack("{s:I, s:b, s:I}", "id", (json_int_t)id,
 		    "removed", 1, "index", (json_int_t)index);

@@ -1,6 +1,8 @@
 /* listen.c -- listening sockets. */
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,7 +21,10 @@ static int bound_socket(const struct addrinfo *a, bool share)
 	    socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
+	/* Accepted sockets inherit TCP_NODELAY: an answer goes out in two
+	 * writes, and the second would wait for the first one's ACK. */
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0 &&
 	    (!share || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on,
 			   sizeof(on)) == 0) &&
 	    bind(fd, a->ai_addr, a->ai_addrlen) == 0 &&

@@ -120,6 +120,8 @@ static json_t *crl_json(const struct ca_crl *c)
 	json_set(o, "next_update", json_time_s(c->next_s));
 	json_set(o, "entries", json_u64(c->entries));
 	json_set(o, "signed_index", json_u64(c->signed_index));
+	json_set(o, "content_index", json_u64(c->content_index));
+	json_set(o, "dirty_index", json_u64(c->dirty_index));
 	json_set(o, "frozen_number", json_u64(c->frozen_number));
 	json_set(o, "dirty",
 	    json_boolean(c->number == 0 || c->dirty_index > c->frozen_index ||

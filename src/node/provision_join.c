@@ -239,10 +239,13 @@ static enum code check_genesis(const struct provision *p, struct span raw,
 		rc = err_set(e, E_DENIED, "another trust domain");
 	else
 		rc = crypto.root(crypto.ctx, g->root_cert, &facts, e);
-	if (rc == E_OK && !crypto.verify(crypto.ctx, facts.spki,
-			      g->signed_bytes, g->signature))
-		rc = err_set(
-		    e, E_DENIED, "Genesis is not signed with the root key");
+	if (rc == E_OK) {
+		rc = crypto.verify(
+		    crypto.ctx, facts.spki, g->signed_bytes, g->signature, e);
+		if (rc == E_INVAL)
+			rc = err_set(e, E_DENIED,
+			    "Genesis is not signed with the root key");
+	}
 	if (rc == E_OK)
 		rc = pki_pem_add(root_pem, "CERTIFICATE", g->root_cert, e);
 out:

@@ -62,7 +62,7 @@ static void put_exts(
 	struct exts list = exts_begin(b);
 	struct ext x;
 
-	ext_authority_key_id(b, key_id);
+	ext_authority_key_id(b, span_of(key_id, CA_KEY_ID_LEN));
 	x = ext_begin(b, OID_CRL_NUMBER, false);
 	der_u64(b, DER_INTEGER, number);
 	ext_end(b, x);

@@ -167,3 +167,74 @@ bool der_take(
 		*whole = span_of(start, (size_t)(r.p - start));
 	return true;
 }
+
+static unsigned leap(unsigned year)
+{
+	return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+}
+
+static unsigned days_of(unsigned year, unsigned month)
+{
+	static const uint8_t days[] = {
+	    31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+
+	return days[month - 1] + (month == 2 ? leap(year) : 0);
+}
+
+/* Leap days from the year 1 to that one's end. */
+static uint64_t leaps_through(unsigned year)
+{
+	return year / 4 - year / 100 + year / 400;
+}
+
+/* year, month, day, hours, minutes, seconds; false if there is no such time. */
+static bool to_unix(const unsigned t[6], uint64_t *unix_s)
+{
+	uint64_t days;
+
+	if (t[0] < 1970 || t[1] < 1 || t[1] > 12 || t[2] < 1 ||
+	    t[2] > days_of(t[0], t[1]) || t[3] > 23 || t[4] > 59 || t[5] > 59)
+		return false;
+	days = 365 * (uint64_t)(t[0] - 1970) + leaps_through(t[0] - 1) -
+	       leaps_through(1969) + t[2] - 1;
+	for (unsigned m = 1; m < t[1]; m++)
+		days += days_of(t[0], m);
+	*unix_s = days * 86400 + t[3] * 3600 + t[4] * 60 + t[5];
+	return true;
+}
+
+bool der_take_time(struct span *in, uint64_t *unix_s)
+{
+	unsigned t[6], parts[7];
+	size_t years = 1; /* octets of two digits */
+	struct span text;
+
+	if (!der_take(in, DER_UTC_TIME, &text, NULL)) {
+		years = 2;
+		if (!der_take(in, DER_GENERALIZED_TIME, &text, NULL))
+			return false;
+	}
+	if (text.len != 2 * (years + 5) + 1 || text.p[text.len - 1] != 'Z')
+		return false;
+	for (size_t i = 0; i < years + 5; i++) {
+		unsigned tens = text.p[2 * i] - (unsigned)'0';
+		unsigned ones = text.p[2 * i + 1] - (unsigned)'0';
+
+		if (tens > 9 || ones > 9)
+			return false;
+		parts[i] = tens * 10 + ones;
+	}
+	if (years == 2)
+		t[0] = parts[0] * 100 + parts[1];
+	else
+		t[0] = parts[0] + (parts[0] < 50 ? 2000 : 1900);
+	memcpy(t + 1, parts + years, 5 * sizeof(t[0]));
+	return to_unix(t, unix_s);
+}
+
+bool der_take_uint(struct span *in, struct span *be)
+{
+	return der_take(in, DER_INTEGER, be, NULL) && be->len > 0 &&
+	       be->p[0] < 0x80 &&
+	       (be->len == 1 || be->p[0] != 0 || be->p[1] >= 0x80);
+}

@@ -77,5 +77,9 @@ void der_time(struct buf *b, uint64_t unix_s); /* at most DER_TIME_MAX_S */
  * another, or is not DER.  *whole may be NULL: header and content. */
 bool der_take(
     struct span *in, unsigned tag, struct span *content, struct span *whole);
+/* A time of RFC 5280 §4.1.2.5 from 1970 on, in either of its types. */
+bool der_take_time(struct span *in, uint64_t *unix_s);
+/* A positive or zero INTEGER in its shortest form. */
+bool der_take_uint(struct span *in, struct span *be);
 
 #endif

@@ -83,11 +83,11 @@ void ext_subject_key_id(struct buf *b, const uint8_t id[CA_KEY_ID_LEN])
 }
 
 /* §4.2.1.1, keyIdentifier only */
-void ext_authority_key_id(struct buf *b, const uint8_t id[CA_KEY_ID_LEN])
+void ext_authority_key_id(struct buf *b, struct span id)
 {
 	struct ext x = ext_begin(b, OID_AUTHORITY_KEY_ID, false);
 
-	der_put(b, DER_CONTEXT_0, span_of(id, CA_KEY_ID_LEN));
+	der_put(b, DER_CONTEXT_0, id);
 	der_end(b, x.value, DER_SEQUENCE);
 	ext_end(b, x);
 }

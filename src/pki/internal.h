@@ -25,6 +25,10 @@ struct spki_parts {
 };
 enum code spki_split(
     struct span spki, struct spki_parts *out, struct err *e) MUST_CHECK;
+/* pki_verify that tells why not: E_INVAL if it does not hold; E_NOMEM,
+ * E_INTERNAL if that is not known. */
+enum code verify_sha256(struct span spki, struct span msg, struct span sig,
+    struct err *e) MUST_CHECK;
 /* With SHA-256, whatever kind of key; no check of the kind. */
 enum code sign_sha256(
     struct buf *sig, EVP_PKEY *key, struct span msg, struct err *e) MUST_CHECK;
@@ -86,7 +90,7 @@ void ext_ca_constraints(struct buf *b, unsigned pathlen);
 void ext_key_usage(struct buf *b, unsigned bits); /* OpenSSL's KU_ */
 void ext_key_purposes(struct buf *b, bool server);
 void ext_subject_key_id(struct buf *b, const uint8_t id[CA_KEY_ID_LEN]);
-void ext_authority_key_id(struct buf *b, const uint8_t id[CA_KEY_ID_LEN]);
+void ext_authority_key_id(struct buf *b, struct span id);
 void ext_name_constraints(struct buf *b, struct span td);
 
 /* SubjectAltName; nothing is written if there is no name. */
@@ -100,18 +104,28 @@ enum code ext_names_check(const struct ext_names *n, struct err *e) MUST_CHECK;
 
 /* ---- read.c: a CA certificate, read ---- */
 
+/* Spans borrow from the bytes read. */
 struct ca_cert {
-	X509 *x;
-	struct span subject, spki;     /* borrow from the bytes read */
-	uint8_t key_id[CA_KEY_ID_LEN]; /* pki_key_id of spki */
-	uint8_t subject_key_id[CA_KEY_ID_LEN];
+	struct span tbs, signature; /* what is signed, and with what */
+	struct span issuer, subject, spki;
 	uint64_t not_before_s, not_after_s;
+	uint8_t key_id[CA_KEY_ID_LEN]; /* pki_key_id of spki */
+	/* Extensions */
+	bool ca, has_pathlen, critical_unknown;
+	unsigned pathlen;
+	unsigned usage; /* KU_ bits; 0 without the extension */
+	struct span subject_key_id, authority_key_id; /* may be empty */
 };
-/* Unix seconds; false: before 1970, or no time. */
-bool time_to_unix(const ASN1_TIME *t, uint64_t *out);
-/* On an error *out holds nothing. */
+/* Strictly DER, X.509 v3, ecdsa-with-SHA256; no memory is taken.  E_INVAL. */
 enum code ca_cert_read(
     struct span cert, struct ca_cert *out, struct err *e) MUST_CHECK;
-void ca_cert_free(struct ca_cert *c);
+/* What those that it signs name as their authority's key: its subject key
+ * identifier or, where a foreign root has none, its key id. */
+struct span ca_cert_authority(const struct ca_cert *c);
+
+/* ---- crl_read.c ---- */
+
+/* A CA certificate with any kind of key, as a trust anchor.  E_INVAL. */
+enum code anchor_check(struct span cert, struct err *e) MUST_CHECK;
 
 #endif

@@ -215,20 +215,44 @@ enum code pki_sign(
 	return sign_sha256(sig, key, msg, e);
 }
 
-bool pki_verify(struct span spki, struct span msg, struct span sig)
+/* ECDSA-Sig-Value (RFC 3279 §2.2.3).  Bytes that are not one are refused here:
+ * to OpenSSL they are a failure like any other. */
+static bool is_ecdsa_signature(struct span sig)
+{
+	struct span numbers, r, s;
+
+	return der_take(&sig, DER_SEQUENCE, &numbers, NULL) && sig.len == 0 &&
+	       der_take_uint(&numbers, &r) && der_take_uint(&numbers, &s) &&
+	       numbers.len == 0;
+}
+
+enum code verify_sha256(
+    struct span spki, struct span msg, struct span sig, struct err *e)
 {
 	EVP_PKEY *key = NULL;
-	EVP_MD_CTX *ctx;
-	bool ok;
+	EVP_PKEY_CTX *ctx = NULL;
+	uint8_t sum[SHA256_LEN];
+	enum code rc = E_INVAL;
+	int holds = -1;
 
-	if (!spki_is_p256(spki) || pki_key_from_spki(spki, &key, NULL) != E_OK)
-		return false;
-	ctx = EVP_MD_CTX_new();
-	ok = ctx != NULL &&
-	     EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, key) == 1 &&
-	     EVP_DigestVerify(ctx, sig.p, sig.len, msg.p, msg.len) == 1;
-	EVP_MD_CTX_free(ctx);
+	if (spki_is_p256(spki) && is_ecdsa_signature(sig))
+		rc = pki_key_from_spki(spki, &key, e);
+	if (rc != E_OK)
+		return rc == E_INVAL ? err_set(e, rc, "bad signature") : rc;
+	sha256_of(sum, msg);
+	ctx = EVP_PKEY_CTX_new(key, NULL);
+	if (ctx != NULL && EVP_PKEY_verify_init(ctx) == 1)
+		holds = EVP_PKEY_verify(ctx, sig.p, sig.len, sum, sizeof(sum));
+	if (holds < 0)
+		rc = openssl_fault(e, "could not check a signature");
+	else if (holds == 0)
+		rc = err_set(e, E_INVAL, "bad signature");
+	EVP_PKEY_CTX_free(ctx);
 	EVP_PKEY_free(key);
-	ERR_clear_error();
-	return ok;
+	return openssl_done(rc, e);
+}
+
+bool pki_verify(struct span spki, struct span msg, struct span sig)
+{
+	return verify_sha256(spki, msg, sig, NULL) == E_OK;
 }

@@ -56,7 +56,7 @@ static void put_exts(struct buf *b, const struct ca_issue *i, bool rsa,
 			     : KU_DIGITAL_SIGNATURE);
 	ext_key_purposes(b, true);
 	ext_subject_key_id(b, key_id);
-	ext_authority_key_id(b, i->issuer);
+	ext_authority_key_id(b, span_of(i->issuer, CA_KEY_ID_LEN));
 	ext_alt_names(b, &names, i->common_name.len == 0);
 	exts_end(b, x, 3);
 }

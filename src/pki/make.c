@@ -35,7 +35,7 @@ static enum code root_write(struct buf *der, EVP_PKEY *key,
 	ext_ca_constraints(&tbs, 1);
 	ext_key_usage(&tbs, KU_KEY_CERT_SIGN | KU_CRL_SIGN);
 	ext_subject_key_id(&tbs, key_id);
-	ext_authority_key_id(&tbs, key_id);
+	ext_authority_key_id(&tbs, span_of(key_id, CA_KEY_ID_LEN));
 	rc = finish(der, &tbs, key, x, e);
 	buf_free(&tbs);
 	return rc;
@@ -125,7 +125,7 @@ static enum code issuer_write(struct buf *der, const struct issuer_plan *p,
 	ext_ca_constraints(&tbs, 0);
 	ext_key_usage(&tbs, KU_KEY_CERT_SIGN | KU_CRL_SIGN);
 	ext_subject_key_id(&tbs, p->key_id);
-	ext_authority_key_id(&tbs, root->subject_key_id);
+	ext_authority_key_id(&tbs, ca_cert_authority(root));
 	if (p->name_constraints)
 		ext_name_constraints(&tbs, p->td);
 	rc = finish(der, &tbs, p->root_key, x, e);
@@ -185,9 +185,7 @@ enum code pki_issuer_make(struct buf *der, EVP_PKEY *root_key,
 
 	if (rc != E_OK)
 		return err_wrap(e, rc, "the root certificate");
-	rc = issuer_make(der, &p, &root, e);
-	ca_cert_free(&root);
-	return rc;
+	return issuer_make(der, &p, &root, e);
 }
 
 /* ---- Operators ---- */
@@ -209,7 +207,7 @@ static enum code operator_write(
 	ext_key_usage(&tbs, KU_DIGITAL_SIGNATURE);
 	ext_key_purposes(&tbs, false);
 	ext_subject_key_id(&tbs, key_id);
-	ext_authority_key_id(&tbs, key_id);
+	ext_authority_key_id(&tbs, span_of(key_id, CA_KEY_ID_LEN));
 	rc = finish(der, &tbs, key, x, e);
 	buf_free(&tbs);
 	return rc;

@@ -143,8 +143,10 @@ figure_failover() {
 
 # ---- size ----
 
-anon_kib() { # pid
-	awk '/^RssAnon/ { print $2 }' "/proc/$1/status"
+# Resident, libraries and all, but without what LMDB maps.
+rss_kib() { # pid
+	awk '/^[0-9a-f]+-/ { map = $6 ~ /\.mdb$/ }
+		/^Rss:/ && !map { sum += $2 } END { print sum }' "/proc/$1/smaps"
 }
 
 disk() { # folder: bytes that are allocated
@@ -152,7 +154,7 @@ disk() { # folder: bytes that are allocated
 }
 
 figure_size() {
-	local n=${CERTIFICATES:-100000} raft state node signer
+	local n=${CERTIFICATES:-100000} raft state node signer entry
 	world_new
 	domain_new solo || exit 1
 	cluster_keys solo >/dev/null
@@ -161,13 +163,16 @@ figure_size() {
 	load "${ADDR[solo]}:8443" --connections 4 --streams 16 --count "$n" \
 		>"$T/run.json"
 	sleep 2
-	node=$(anon_kib "${PID[solo]}")
-	signer=$(anon_kib "$(pgrep -P "${PID[solo]}" | head -1)")
-	jq -nc --argjson n "$n" --argjson node_kib "$node" \
+	node=$(rss_kib "${PID[solo]}")
+	signer=$(rss_kib "$(pgrep -P "${PID[solo]}" | head -1)")
+	entry=$(q cert show "$(q cert list --limit 1 -o json |
+		jq -r '.[0].serial')" -o json | jq -r .entry | base64 -d | wc -c)
+	jq -nc --argjson n "$n" --argjson entry_bytes "$entry" \
+		--argjson node_kib "$node" \
 		--argjson signer_kib "$signer" \
 		--argjson raft $(($(disk "$T/solo/raft") - raft)) \
 		--argjson state $(($(disk "$T/solo/state") - state)) '
-		{certificates: $n, state_bytes: ($state / $n | round),
+		{certificates: $n, $entry_bytes, state_bytes: ($state / $n | round),
 		raft_bytes: ($raft / $n | round), $node_kib, $signer_kib}' |
 		figure size
 }

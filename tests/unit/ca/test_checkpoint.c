@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/text.h"
 #include "ca/internal.h"
 #include "ca/tlog.h"
 #include "world.h"
@@ -358,6 +359,92 @@ static void a_leaf_is_what_the_formats_say(void **state)
 	    hash, rec.leaf, head.tree_size, &p, head.root));
 }
 
+static void the_digest_is_what_the_formats_say(void **state)
+{
+	uint8_t sum[SHA256_LEN] = {0};
+	struct ca_head head;
+	struct err e;
+
+	(void)state;
+	some_history();
+	for (size_t i = 0; i < w.mem.n; i++) {
+		const struct mem_row *r = &w.mem.rows[i];
+		uint8_t hash[SHA256_LEN];
+		unsigned carry = 0;
+		struct buf b;
+
+		if (mem_class(r->table) == CA_TABLE_DERIVED ||
+		    span_eq_str(r->key, "scalars"))
+			continue;
+		buf_init(&b);
+		buf_add_u8(&b, (uint8_t)r->table);
+		buf_add_u32be(&b, (uint32_t)r->key.len);
+		buf_add_span(&b, r->key);
+		buf_add_span(&b, r->val);
+		sha256_of(hash, buf_span(&b));
+		buf_free(&b);
+		for (int k = SHA256_LEN - 1; k >= 0; k--) {
+			carry += (unsigned)sum[k] + hash[k];
+			sum[k] = (uint8_t)carry;
+			carry >>= 8;
+		}
+	}
+	assert_int_equal(ca_head(w.ca, &head, &e), E_OK);
+	assert_memory_equal(head.state_digest, sum, SHA256_LEN);
+}
+
+static void add_write(struct buf *b, const struct mem_row *r)
+{
+	assert_non_null(r);
+	buf_add_u8(b, '+');
+	buf_add_u8(b, (uint8_t)r->table);
+	buf_add_u32be(b, (uint32_t)r->key.len);
+	buf_add_u32be(b, (uint32_t)r->val.len);
+	buf_add_span(b, r->key);
+	buf_add_span(b, r->val);
+}
+
+static void an_effect_is_what_the_formats_say(void **state)
+{
+	uint8_t hash[SHA256_LEN];
+	struct ca_record rec;
+	struct err e;
+	struct buf b;
+
+	(void)state;
+	assert_int_equal(world_do(&w, cmd_token(&w, "s")), CA_OK);
+	assert_int_equal(ca_record_get(w.ca, w.index, &rec, &e), E_OK);
+	buf_init(&b);
+	add_write(&b, mem_row(&w.mem, CA_T_TOKEN, 0));
+	add_write(&b, mem_row(&w.mem, CA_T_NONCE, 0));
+	sha256_of(hash, buf_span(&b));
+	assert_memory_equal(rec.effect, hash, SHA256_LEN);
+	/* a refusal without one */
+	assert_int_equal(world_apply(&w, NULL), CA_BAD_FORMAT);
+	assert_int_equal(ca_record_get(w.ca, w.index, &rec, &e), E_OK);
+	sha256_of(hash, SPAN_EMPTY);
+	assert_memory_equal(rec.effect, hash, SHA256_LEN);
+	buf_free(&b);
+}
+
+/* Rows, effects and leaves are a contract: this history has these hashes. */
+static void the_formats_have_not_changed(void **state)
+{
+	char root[2 * SHA256_LEN + 1], digest[2 * SHA256_LEN + 1];
+	struct ca_head head;
+	struct err e;
+
+	(void)state;
+	some_history();
+	assert_int_equal(ca_head(w.ca, &head, &e), E_OK);
+	hex_encode(root, head.root, SHA256_LEN);
+	hex_encode(digest, head.state_digest, SHA256_LEN);
+	assert_string_equal(root, "a75cfb6a0c7c770947bce6d185ca6d12"
+				  "6f3b68d5ea9e8ff20b253915ce658c4f");
+	assert_string_equal(digest, "cf4a3ee5899fa079b4e88ad0ee2919fc"
+				    "e20d6e5be1e8038f99e8ab0700906985");
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -373,6 +460,9 @@ int main(void)
 	    T(records_are_found),
 	    T(entries_come_in_order),
 	    T(a_leaf_is_what_the_formats_say),
+	    T(the_digest_is_what_the_formats_say),
+	    T(an_effect_is_what_the_formats_say),
+	    T(the_formats_have_not_changed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

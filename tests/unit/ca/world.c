@@ -76,14 +76,16 @@ struct span fake_sign(struct world *w, const char *name, struct span msg)
 	return span_of(p, SHA256_LEN);
 }
 
-static bool fake_verify(
-    void *ctx, struct span spki, struct span msg, struct span sig)
+static enum code fake_verify(void *ctx, struct span spki, struct span msg,
+    struct span sig, struct err *e)
 {
 	uint8_t want[SHA256_LEN];
 
 	(void)ctx;
 	signature(want, spki, msg);
-	return span_eq(sig, span_of(want, sizeof(want)));
+	return span_eq(sig, span_of(want, sizeof(want)))
+		   ? E_OK
+		   : err_set(e, E_INVAL, "bad signature");
 }
 
 void fake_key_id(uint8_t out[CA_KEY_ID_LEN], struct span spki)
@@ -124,9 +126,9 @@ static enum code facts(struct span cert, char kind, struct span signer,
 	if (cert.len != CERT_LEN || cert.p[0] != (uint8_t)kind)
 		return err_set(e, E_INVAL, "not such a certificate");
 	out->spki = span_of(cert.p + 1, CA_P256_SPKI_LEN);
-	if (!fake_verify(NULL, signer.len != 0 ? signer : out->spki,
+	if (fake_verify(NULL, signer.len != 0 ? signer : out->spki,
 		span_of(cert.p, CERT_BODY),
-		span_of(cert.p + CERT_BODY, SHA256_LEN)))
+		span_of(cert.p + CERT_BODY, SHA256_LEN), NULL) != E_OK)
 		return err_set(e, E_INVAL, "not signed by the root");
 	fake_key_id(out->key_id, out->spki);
 	out->not_before_s = T0 / 1000 - 86400;

@@ -397,6 +397,27 @@ static void a_refusal_is_told_as_the_node_told_it(void **state)
 	fake_stop(f);
 }
 
+static void a_removed_node_is_not_asked_any_more(void **state)
+{
+	struct fake *f = serve(routes);
+	struct said s;
+	struct buf left;
+	char path[PATH_MAX];
+
+	(void)state;
+	buf_init(&left);
+	put("servers", span_str("127.0.0.1:1\n127.0.7.1:8444\n"), 0644);
+	s = run("member remove 1");
+	assert_int_equal(s.exit, EXIT_DONE);
+	assert_int_equal(
+	    fs_join(path, sizeof(path), top, "servers", NULL), E_OK);
+	assert_int_equal(fs_read(path, 1000, &left, NULL), E_OK);
+	assert_true(span_eq_str(buf_span(&left), "127.0.0.1:1\n"));
+	said_free(&s);
+	buf_free(&left);
+	fake_stop(f);
+}
+
 /* ---- Tokens and joins ---- */
 
 static size_t tokens_kept(void)
@@ -659,6 +680,7 @@ int main(void)
 	    TEST(what_is_not_there_is_said_before_anything_is_sent),
 	    TEST(an_unconfirmed_command_ends_with_status_3),
 	    TEST(a_refusal_is_told_as_the_node_told_it),
+	    TEST(a_removed_node_is_not_asked_any_more),
 	    TEST(token_create_logs_the_hash_and_keeps_the_secret),
 	    TEST(a_join_is_taken_only_with_mac_and_proof),
 	    TEST(approve_signs_node_and_issuer_in_one_envelope),

@@ -232,7 +232,7 @@ struct foreign {
 	enum { BY_ROOT, BY_SELF, BY_STRANGER } by;
 	const char *group; /* the key's; NULL: P-256 */
 	long life_s;       /* 0: a day */
-	bool v1;
+	bool v1, no_aki;
 	const char *word; /* of the refusal; NULL: taken */
 };
 
@@ -289,6 +289,8 @@ static void foreign_make(struct buf *der, const struct foreign *f)
 		add_ski(x, key);
 	else
 		add_ext(x, &v3, NID_subject_key_identifier, f->ski);
+	if (f->by != BY_SELF && !f->v1 && !f->no_aki)
+		add_ext(x, &v3, NID_authority_key_identifier, "keyid:always");
 	if (f->extra != NULL)
 		add_ext(x, &v3, NID_netscape_comment, f->extra);
 	assert_true(X509_sign(x,
@@ -330,12 +332,15 @@ static void foreign_issuers_are_judged(void **state)
 	    {"no keyCertSign", CA0, "critical,cRLSign", ID,
 		.word = "key usage"},
 	    {"SHA-1 key id", CA0, SIGNS, "hash", .word = "RFC 7093"},
-	    {"short key id", CA0, SIGNS, "0102", .word = "20 octets"},
+	    {"short key id", CA0, SIGNS, "0102", .word = "RFC 7093"},
+	    {"no key id", CA0, SIGNS, NULL, .word = "RFC 7093"},
+	    {"no authority", CA0, SIGNS, ID, .no_aki = true,
+		.word = "name the root"},
 	    {"P-384", CA0, SIGNS, ID, .group = "P-384", .word = "P-256"},
 	    {"secp256k1", CA0, SIGNS, ID, .group = "secp256k1",
 		.word = "P-256"},
 	    {"self-signed", CA0, SIGNS, ID, .by = BY_SELF,
-		.word = "not signed by the root"},
+		.word = "name the root"},
 	    {"a stranger's", CA0, SIGNS, ID, .by = BY_STRANGER,
 		.word = "not signed by the root"},
 	    {"longer than the root", CA0, SIGNS, ID, .life_s = 4000 * 86400L,
@@ -370,9 +375,10 @@ static void foreign_roots_are_judged(void **state)
 		.by = BY_SELF},
 	    {"no key id", CA1, SIGNS, NULL, .by = BY_SELF},
 	    {"no room", CA0, SIGNS, ID, .by = BY_SELF, .word = "no room"},
-	    {"not its own", CA1, SIGNS, ID, .by = BY_ROOT, .word = "own key"},
-	    {"bad signature", CA1, SIGNS, ID, .by = BY_STRANGER,
-		.word = "own key"},
+	    {"not its own", CA1, SIGNS, ID, .by = BY_ROOT,
+		.word = "own issuer"},
+	    {"a stranger's", CA1, SIGNS, ID, .by = BY_STRANGER,
+		.word = "own issuer"},
 	    {"no CRLs", CA1, "critical,keyCertSign", ID, .by = BY_SELF,
 		.word = "key usage"},
 	    {"a leaf", NULL, NULL, NULL, .by = BY_SELF, .word = "not a CA"},
@@ -420,6 +426,14 @@ static void damaged_certificates_are_refused(void **state)
 	buf_add_u8(&b, 0);
 	assert_int_equal(
 	    crypto.issuer(crypto.ctx, buf_span(&b), root, &f, NULL), E_INVAL);
+	buf_clear(&b);
+	buf_add_span(&b, root);
+	for (size_t i = 0; i < b.len; i++) {
+		b.p[i] ^= (uint8_t)(1 << i % 8);
+		assert_int_equal(
+		    crypto.root(crypto.ctx, buf_span(&b), &f, NULL), E_INVAL);
+		b.p[i] ^= (uint8_t)(1 << i % 8);
+	}
 	no_leftovers();
 	buf_free(&b);
 }

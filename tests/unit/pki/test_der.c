@@ -131,6 +131,102 @@ static void years_from_2050_are_generalized(void **state)
 	}
 }
 
+static void times_are_read_as_written(void **state)
+{
+	uint64_t t = 0, got;
+
+	(void)state;
+	for (int i = 0; i < 100000; i++, t += 2534123 * (uint64_t)(i % 3)) {
+		struct buf b = {0};
+		struct span in;
+
+		if (t > DER_TIME_MAX_S)
+			t = DER_TIME_MAX_S;
+		der_time(&b, t);
+		in = buf_span(&b);
+		assert_true(der_take_time(&in, &got));
+		assert_true(got == t);
+		assert_int_equal(in.len, 0);
+		buf_free(&b);
+	}
+	assert_true(t >= DER_TIME_MAX_S);
+}
+
+static void times_that_are_none_are_refused(void **state)
+{
+	static const struct {
+		unsigned tag;
+		const char *text;
+		uint64_t want; /* 0: refused */
+	} rows[] = {
+	    {DER_UTC_TIME, "000229000000Z", 951782400},
+	    {DER_UTC_TIME, "700101000001Z", 1},
+	    {DER_GENERALIZED_TIME, "20000229000000Z", 951782400},
+	    {DER_GENERALIZED_TIME, "21000229000000Z", 0},
+	    {DER_GENERALIZED_TIME, "19691231235959Z", 0},
+	    {DER_UTC_TIME, "691231235959Z", 0},
+	    {DER_UTC_TIME, "010229000000Z", 0},
+	    {DER_UTC_TIME, "000001000000Z", 0},
+	    {DER_UTC_TIME, "001301000000Z", 0},
+	    {DER_UTC_TIME, "000100000000Z", 0},
+	    {DER_UTC_TIME, "000132000000Z", 0},
+	    {DER_UTC_TIME, "000101240000Z", 0},
+	    {DER_UTC_TIME, "000101006000Z", 0},
+	    {DER_UTC_TIME, "000101000060Z", 0},
+	    {DER_UTC_TIME, "0001010000Z", 0},
+	    {DER_UTC_TIME, "000101000000z", 0},
+	    {DER_UTC_TIME, "00010100000-Z", 0},
+	    {DER_UTC_TIME, "000101000000+0000", 0},
+	    {DER_UTC_TIME, "20000101000000Z", 0},
+	    {DER_GENERALIZED_TIME, "200001010000Z", 0},
+	    {DER_GENERALIZED_TIME, "20000101000000.5Z", 0},
+	    {DER_UTC_TIME, "", 0},
+	    {DER_INTEGER, "000101000000Z", 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ROWS(rows); i++) {
+		struct buf b = {0};
+		struct span in;
+		uint64_t got = 0;
+
+		der_put(&b, rows[i].tag, span_str(rows[i].text));
+		in = buf_span(&b);
+		if (der_take_time(&in, &got) != (rows[i].want != 0) ||
+		    (rows[i].want != 0 && got != rows[i].want))
+			fail_msg(
+			    "%s: %llu", rows[i].text, (unsigned long long)got);
+		buf_free(&b);
+	}
+}
+
+static void integers_are_positive_and_short(void **state)
+{
+	static const struct {
+		const char *hex;
+		bool ok;
+	} rows[] = {
+	    {"020100", true},
+	    {"02017f", true},
+	    {"02020080", true},
+	    {"0200", false},
+	    {"020180", false},
+	    {"02020001", false},
+	    {"0202007f", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ROWS(rows); i++) {
+		uint8_t bytes[8];
+		size_t len = strlen(rows[i].hex) / 2;
+		struct span in = span_of(bytes, len), be;
+
+		MUST(hex_decode(bytes, len, rows[i].hex, &err));
+		if (der_take_uint(&in, &be) != rows[i].ok)
+			fail_msg("%s", rows[i].hex);
+	}
+}
+
 static void only_der_is_taken(void **state)
 {
 	static const struct {
@@ -170,6 +266,9 @@ int main(void)
 	    cmocka_unit_test(lengths_take_the_fewest_octets),
 	    cmocka_unit_test(named_bits_drop_trailing_zeros),
 	    cmocka_unit_test(years_from_2050_are_generalized),
+	    cmocka_unit_test(times_are_read_as_written),
+	    cmocka_unit_test(times_that_are_none_are_refused),
+	    cmocka_unit_test(integers_are_positive_and_short),
 	    cmocka_unit_test(only_der_is_taken),
 	};
 

@@ -63,8 +63,8 @@ static void an_envelope_is_read_and_its_signature_holds(void **state)
 	assert_int_equal(memcmp(env.signed_bytes.p, WIRE_CONTEXT_ADMIN,
 			     sizeof(WIRE_CONTEXT_ADMIN)),
 	    0); /* with its zero */
-	assert_true(crypto.verify(crypto.ctx, env.signatures[0].spki,
-	    env.signed_bytes, env.signatures[0].sig));
+	MUST(crypto.verify(crypto.ctx, env.signatures[0].spki, env.signed_bytes,
+	    env.signatures[0].sig, &err));
 	wire_free(mem);
 	buf_free(&out);
 	free(commands);
@@ -183,10 +183,11 @@ static void genesis_is_signed_with_the_root_key(void **state)
 	MUST(crypto.root(crypto.ctx, got->root_cert, &root, &err));
 	MUST(crypto.issuer(
 	    crypto.ctx, got->issuer_cert, got->root_cert, &issuer, &err));
-	assert_true(crypto.verify(
-	    crypto.ctx, root.spki, got->signed_bytes, got->signature));
-	assert_false(crypto.verify(
-	    crypto.ctx, issuer.spki, got->signed_bytes, got->signature));
+	MUST(crypto.verify(
+	    crypto.ctx, root.spki, got->signed_bytes, got->signature, &err));
+	REFUSED(crypto.verify(crypto.ctx, issuer.spki, got->signed_bytes,
+		    got->signature, &err),
+	    E_INVAL, "bad signature");
 	wire_free(mem);
 	free(entry);
 	free(g);

@@ -4,7 +4,8 @@
 #include "help.h"
 
 #include <openssl/crypto.h>
-#include <openssl/err.h>
+
+#include "pki/internal.h"
 
 static long fail_at; /* allocations until one fails; 0: never */
 
@@ -60,7 +61,7 @@ static void openssl_free(void *p, const char *file, int line)
 
 static struct chain chain;
 static EVP_PKEY *key;
-static struct buf spki, key_pem, csr_pem, sealed, bad_issuer;
+static struct buf spki, key_pem, csr_pem, sealed, bad_issuer, message_sig;
 
 static int make_inputs(void **state)
 {
@@ -73,6 +74,7 @@ static int make_inputs(void **state)
 	    NULL, 0, &err));
 	MUST(pki_seal(&sealed, "label", span_str("secret"), span_str("phrase"),
 	    true, &err));
+	MUST(pki_sign(&message_sig, key, span_str("message"), &err));
 	buf_add_span(&bad_issuer, buf_span(&chain.issuer));
 	bad_issuer.p[bad_issuer.len - 1] ^= 1;
 	return 0;
@@ -88,6 +90,7 @@ static int free_inputs(void **state)
 	buf_free(&csr_pem);
 	buf_free(&sealed);
 	buf_free(&bad_issuer);
+	buf_free(&message_sig);
 	return 0;
 }
 
@@ -174,9 +177,22 @@ static enum code judge(struct buf *out)
 	enum code rc = c.root(c.ctx, buf_span(&chain.root), &f, &err);
 
 	(void)out;
-	return rc != E_OK ? rc
-			  : c.issuer(c.ctx, buf_span(&chain.issuer),
-				buf_span(&chain.root), &f, &err);
+	if (rc == E_OK)
+		rc = c.issuer(c.ctx, buf_span(&chain.issuer),
+		    buf_span(&chain.root), &f, &err);
+	assert_int_not_equal(rc, E_INVAL);
+	return rc;
+}
+
+/* A signature that holds is never said not to: nodes would differ. */
+static enum code verify(struct buf *out)
+{
+	enum code rc = verify_sha256(
+	    buf_span(&spki), span_str("message"), buf_span(&message_sig), &err);
+
+	(void)out;
+	assert_int_not_equal(rc, E_INVAL);
+	return rc;
 }
 
 /* What must not be taken is not, whatever fails on the way. */
@@ -243,6 +259,7 @@ static void memory_may_fail_anywhere(void **state)
 	    {"crl", crl},
 	    {"csr make", csr_make},
 	    {"csr parse", csr_parse},
+	    {"verify", verify},
 	    {"judge", judge},
 	    {"judge bad", judge_bad},
 	    {"seal", seal},

@@ -353,10 +353,15 @@ void cluster_ready(struct cluster *c, raft_id id)
 {
 	struct peer *p = &c->peer[id];
 	struct raft_ready rd;
+	int rc;
 
 	if (p->raft == NULL || !raft_has_ready(p->raft))
 		return;
-	assert_int_equal(raft_ready(p->raft, &rd), RAFT_OK);
+	rc = raft_ready(p->raft, &rd);
+	if (rc != RAFT_OK) {
+		cluster_say(c, "n%llu stops: %s", ULL(id), raft_strerror(rc));
+		return;
+	}
 	for (size_t i = 0; i < rd.read_states_n; i++)
 		cluster_say(c, "n%llu read %llu at %llu", ULL(id),
 		    ULL(rd.read_states[i].context),

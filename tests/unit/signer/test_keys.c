@@ -1,9 +1,13 @@
 /* The sealed blob: made once, opened with its seal key and no other. */
 #include "world.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <openssl/crypto.h>
+#include <sodium.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
@@ -13,6 +17,8 @@ static struct world w;
 static int setup(void **state)
 {
 	(void)state;
+	if (CRYPTO_secure_malloc_init(32768, 16) == 0)
+		return -1;
 	world_open(&w);
 	return 0;
 }
@@ -163,9 +169,116 @@ static void possession_is_proved_by_a_signature(void **state)
 	    signer_keys_prove(w.seal, w.seal, msg, &sig, &e), E_CORRUPT);
 }
 
+/* ---- Where the secrets lie ---- */
+
+/* Half of each secret as it may lie in memory, masked so that what is looked
+ * for is not found in itself. */
+#define PART 16
+static struct {
+	uint8_t mask[PART];
+	uint8_t part[3][PART]; /* scalar, scalar as OpenSSL's words, seed */
+	size_t found[3];
+} hunt;
+
+static void hunt_begin(void)
+{
+	uint8_t *plain = sodium_malloc(129), key[32];
+	struct buf file;
+	FILE *f = fopen(w.seal, "rb");
+
+	buf_init(&file);
+	memset(&hunt, 0, sizeof(hunt));
+	random_bytes(hunt.mask, PART);
+	setvbuf(f, NULL, _IONBF, 0);
+	assert_int_equal(fread(key, 1, sizeof(key), f), sizeof(key));
+	fclose(f);
+	assert_int_equal(fs_read(w.keys, 4096, &file, NULL), E_OK);
+	assert_int_equal(
+	    crypto_aead_xchacha20poly1305_ietf_decrypt(plain, NULL, NULL,
+		file.p + 32, file.len - 32, file.p, 8, file.p + 8, key),
+	    0);
+	for (size_t k = 0; k < PART; k++) {
+		hunt.part[0][k] = plain[k] ^ hunt.mask[k];
+		hunt.part[1][k] = plain[31 - k] ^ hunt.mask[k];
+		hunt.part[2][k] = plain[97 + k] ^ hunt.mask[k];
+	}
+	sodium_free(plain);
+	buf_free(&file);
+}
+
+static void hunt_in(const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i + PART <= n; i++)
+		for (size_t which = 0; which < 3; which++) {
+			size_t k = 0;
+
+			while (k < PART &&
+			       (p[i + k] ^ hunt.mask[k]) == hunt.part[which][k])
+				k++;
+			hunt.found[which] += k == PART;
+		}
+}
+
+/* All memory of this process that can be read, through /proc/self/mem. */
+static void hunt_everywhere(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	int mem = open("/proc/self/mem", O_RDONLY);
+	unsigned long from, to;
+	char line[512], perm[8];
+
+	memset(hunt.found, 0, sizeof(hunt.found));
+	while (fgets(line, sizeof(line), maps) != NULL) {
+		size_t n;
+		uint8_t *copy;
+
+		if (sscanf(line, "%lx-%lx %7s", &from, &to, perm) != 3 ||
+		    perm[0] != 'r')
+			continue;
+		n = to - from;
+		copy = calloc(1, n);
+		if (pread(mem, copy, n, (off_t)from) == (ssize_t)n)
+			hunt_in(copy, n);
+		sodium_memzero(copy, n);
+		free(copy);
+	}
+	fclose(maps);
+	close(mem);
+}
+
+/* As the signer process does it: one copy of each, in OpenSSL's secure heap
+ * and in guarded memory, also after signing. */
+static void an_open_secret_is_in_memory_once(void **state)
+{
+	struct signer_keys k;
+	struct err e = {0};
+	struct buf sig;
+
+	(void)state;
+	if (SANITIZED)
+		skip(); /* their shadow is terabytes */
+	buf_init(&sig);
+	hunt_begin();
+	hunt_everywhere();
+	for (size_t which = 0; which < 3; which++)
+		assert_int_equal(hunt.found[which], 0);
+	assert_int_equal(keys_open(&k, w.keys, w.seal, &e), E_OK);
+	assert_int_equal(pki_sign(&sig, k.issuer, span_str("text"), &e), E_OK);
+	hunt_everywhere();
+	assert_int_equal(hunt.found[0], 0);
+	assert_int_equal(hunt.found[1], 1);
+	assert_int_equal(hunt.found[2], 1);
+	keys_close(&k);
+	hunt_everywhere();
+	for (size_t which = 0; which < 3; which++)
+		assert_int_equal(hunt.found[which], 0);
+	buf_free(&sig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(an_open_secret_is_in_memory_once),
 	    cmocka_unit_test(both_files_are_the_owners_alone),
 	    cmocka_unit_test(opening_gives_the_public_keys_of_the_making),
 	    cmocka_unit_test(keys_are_never_overwritten),

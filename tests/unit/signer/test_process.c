@@ -20,6 +20,40 @@
 static struct world w;
 static struct signer *s;
 
+/* ---- Faults: a poll that nothing comes to, an allocation that fails ---- */
+
+static bool poll_in_vain;
+static int allocations_left = -1; /* negative: all succeed */
+
+int __real_poll(struct pollfd *p, nfds_t n, int timeout_ms);
+int __wrap_poll(struct pollfd *p, nfds_t n, int timeout_ms);
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+void *__wrap_realloc(void *p, size_t n);
+
+int __wrap_poll(struct pollfd *p, nfds_t n, int timeout_ms)
+{
+	return __real_poll(p, n, poll_in_vain ? 10 : timeout_ms);
+}
+
+static bool fails(void)
+{
+	return allocations_left >= 0 && allocations_left-- == 0;
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+	return fails() ? NULL : __real_realloc(p, n);
+}
+
+/* ---- A signer ---- */
+
 static struct signer_config config(void)
 {
 	return (struct signer_config){.keys_path = w.keys,
@@ -537,6 +571,65 @@ static void answers_before_its_death_are_not_lost(void **state)
 	assert_int_equal(signer_receive(s, &a, &e), E_UNAVAILABLE);
 }
 
+/* Who does not answer is as good as dead; the node ends, and so does he. */
+static void a_signer_that_hangs_is_given_up(void **state)
+{
+	struct signer_answer a;
+	struct err e = {0};
+	pid_t pid = signer_pid(s);
+
+	(void)state;
+	kill(pid, SIGSTOP);
+	poll_in_vain = true;
+	assert_int_equal(
+	    signer_feed(s, buf_span(&w.genesis), &e), E_UNAVAILABLE);
+	poll_in_vain = false;
+	assert_non_null(strstr(e.text, "does not answer"));
+	assert_int_equal(signer_receive(s, &a, &e), E_UNAVAILABLE);
+	signer_stop(s);
+	s = NULL;
+	assert_int_equal(kill(pid, 0), -1);
+}
+
+static void short_memory_refuses_and_loses_nothing(void **state)
+{
+	struct signer_request r = {.issue = world_leaf(&w, URI)};
+	const struct signer_config c = config();
+	struct signer *other = NULL;
+	struct signer_answer a;
+	struct err e = {0};
+	uint64_t asked = 0;
+	enum code rc = E_NOMEM;
+
+	(void)state;
+	for (int n = 0; rc != E_OK; n++) {
+		allocations_left = n; /* also the child's */
+		rc = signer_start(&other, &c, &e);
+		allocations_left = -1;
+		if (rc != E_OK && rc != E_NOMEM && rc != E_UNAVAILABLE)
+			fail_msg("allocation %d: %s", n, e.text);
+	}
+	signer_stop(other);
+	feed_genesis();
+	while (rc == E_OK) {
+		allocations_left = 0;
+		r.id = asked + 1;
+		rc = signer_ask(s, &r, &e);
+		allocations_left = -1;
+		asked += rc == E_OK;
+		if (rc == E_NOMEM && asked == 0) {
+			ask(++asked, &r.issue); /* makes room for more */
+			rc = E_OK;
+		}
+	}
+	assert_true(rc == E_NOMEM || rc == E_UNAVAILABLE);
+	feed_genesis();
+	for (uint64_t id = 1; id <= asked; id++) {
+		wait_answer(&a);
+		assert_int_equal(a.id, id);
+	}
+}
+
 static void signals_that_end_the_node_do_not_end_it(void **state)
 {
 	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
@@ -639,6 +732,8 @@ int main(void)
 	    T(after_its_death_every_call_says_so),
 	    T(death_during_a_synchronous_call_ends_it),
 	    T(answers_before_its_death_are_not_lost),
+	    T(a_signer_that_hangs_is_given_up),
+	    T(short_memory_refuses_and_loses_nothing),
 	    T(signals_that_end_the_node_do_not_end_it),
 	    T(a_start_that_fails_says_why),
 	    T(a_message_that_does_not_add_up_ends_the_signer),

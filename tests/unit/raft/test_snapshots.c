@@ -1,4 +1,4 @@
-/* test_snapshot.c -- compaction, and what it takes to catch up after it [5]. */
+/* test_snapshots.c -- compaction, and what it takes to catch up after it [5]. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -723,6 +723,38 @@ static void a_storage_that_cannot_read_stops_the_node(void **state)
 	}
 }
 
+static int gives_nothing(void *ctx, raft_index lo, raft_index hi,
+    size_t max_size, struct raft_entry **out, size_t *n)
+{
+	(void)ctx;
+	(void)lo;
+	(void)hi;
+	(void)max_size;
+	*out = NULL;
+	*n = 0;
+	return RAFT_OK;
+}
+
+/* Storage that breaks its promise of one entry at the least. */
+static void a_storage_that_gives_nothing_stops_the_node(void **state)
+{
+	struct cluster *c = cluster_new(1, plain);
+
+	(void)state;
+	cluster_elect(c, 1);
+	cluster_propose(c, 1, "x");
+	cluster_settle(c);
+	cluster_crash(c, 1);
+	c->peer[1].applied = 2;
+	c->peer[1].config.storage.entries = gives_nothing;
+	cluster_start(c, 1);
+	cluster_hush(c);
+	cluster_settle(c);
+	assert_int_equal(cluster_propose(c, 1, "y"), RAFT_EIO);
+	cluster_expect(c, "n1 stops: storage could not read\n");
+	cluster_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -748,6 +780,7 @@ int main(void)
 	    cmocka_unit_test(a_snapshot_replaces_a_tail_nobody_else_has),
 	    cmocka_unit_test(after_a_snapshot_a_restart_continues_behind_it),
 	    cmocka_unit_test(a_storage_that_cannot_read_stops_the_node),
+	    cmocka_unit_test(a_storage_that_gives_nothing_stops_the_node),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
