@@ -11,6 +11,7 @@
 
 #define LOOK "quorate member list"
 #define TRANSFER_MS 5000
+#define LEAVE_MS 10000
 
 static const struct column rows[] = {
     {"NODE", "id"},
@@ -106,11 +107,94 @@ static void forget_server(const struct cli_args *a, struct session *s,
 	buf_free(&kept);
 }
 
+/* Does a node that has a quorum, or the one that left, say so? */
+static bool says_removed(const json_t *status, uint64_t id)
+{
+	json_t *members = json_object_get(status, "members"), *row;
+	size_t i;
+
+	if (!json_is_true(json_object_get(status, "quorum")) &&
+	    (uint64_t)json_integer_value(json_object_get(status, "id")) != id)
+		return false;
+	json_array_foreach(members, i, row)
+	{
+		if ((uint64_t)json_integer_value(json_object_get(row, "id")) ==
+		    id)
+			return strcmp(output_string(row, "state"), "removed") ==
+			       0;
+	}
+	return true;
+}
+
+static bool has_left(struct session *s, uint64_t id)
+{
+	const struct client_request r = {.method = "GET", .path = "/v1/status"};
+	bool left = false;
+
+	for (size_t i = 0; i < client_servers(s->client) && !left; i++) {
+		struct client_answer answer = {0};
+		struct err ignored;
+		json_t *o = NULL;
+
+		if (client_call_at(s->client, i, &r, &answer, &ignored) ==
+			E_OK &&
+		    client_json(buf_span(&answer.body), answer.server, &o,
+			&ignored) == E_OK)
+			left = says_removed(o, id);
+		json_decref(o);
+		client_answer_free(&answer);
+	}
+	return left;
+}
+
+/* A removed node votes until the members without it are agreed on, and its own
+ * vote may be needed for that. */
+static bool wait_left(struct session *s, uint64_t id)
+{
+	const struct timespec pause = {0, 100000000};
+	uint64_t until = clock_mono_ms() + LEAVE_MS;
+
+	while (!has_left(s, id)) {
+		if (clock_mono_ms() > until)
+			return false;
+		nanosleep(&pause, NULL);
+	}
+	return true;
+}
+
+static enum code print_removed(struct cli_args *a, enum cli_form form,
+    uint64_t id, json_t *row, uint64_t index, bool left, struct err *e)
+{
+	enum code rc = E_OK;
+	json_t *o;
+
+	if (form == FORM_JSON) {
+		o = json_pack("{s:I, s:b, s:b, s:I}", "id", (json_int_t)id,
+		    "removed", 1, "left", left, "index", (json_int_t)index);
+		rc = output_json(a->out, o, e);
+		json_decref(o);
+		return rc;
+	}
+	fprintf(a->out, "Node %llu of cluster %s is removed (log index %llu)",
+	    (unsigned long long)id, output_string(row, "cluster"),
+	    (unsigned long long)index);
+	if (left)
+		fprintf(a->out,
+		    " and votes no more; its data directory is of no more "
+		    "use.\n");
+	else
+		fprintf(a->out, ", but still votes: let it run until `" LOOK
+				"` shows it as removed.\n");
+	fprintf(a->out, "A removed id never comes back: quorate token create "
+			"lets a new node join.\n");
+	return rc;
+}
+
 static enum code remove_node(struct cli_args *a, struct session *s,
     enum cli_form form, uint64_t id, struct err *e)
 {
 	struct ca_admin *cmd = calloc(1, sizeof(*cmd));
-	json_t *view = NULL, *row, *o;
+	json_t *view = NULL, *row;
 	uint64_t index = 0;
 	enum code rc;
 
@@ -127,20 +211,10 @@ static enum code remove_node(struct cli_args *a, struct session *s,
 		rc = node_from(&cmd->u.set_node, row, e);
 	if (rc == E_OK)
 		rc = session_submit(s, cmd, 1, LOOK, &index, e);
-	if (rc == E_OK)
+	if (rc == E_OK) {
 		forget_server(a, s, view, row, id);
-	if (rc == E_OK && form == FORM_JSON) {
-		o = json_pack("{s:I, s:b, s:I}", "id", (json_int_t)id,
-		    "removed", 1, "index", (json_int_t)index);
-		rc = output_json(a->out, o, e);
-		json_decref(o);
-	} else if (rc == E_OK) {
-		fprintf(a->out,
-		    "Node %llu of cluster %s is removed (log index %llu); its "
-		    "data directory is of no more use.\nA removed id never "
-		    "comes back: quorate token create lets a new node join.\n",
-		    (unsigned long long)id, output_string(row, "cluster"),
-		    (unsigned long long)index);
+		rc =
+		    print_removed(a, form, id, row, index, wait_left(s, id), e);
 	}
 	json_decref(view);
 	free(cmd);

@@ -170,7 +170,7 @@ enum code spki_split(struct span spki, struct spki_parts *out, struct err *e)
 enum code pki_key_id(
     struct span spki, uint8_t out[CA_KEY_ID_LEN], struct err *e)
 {
-	struct spki_parts parts;
+	struct spki_parts parts = {0};
 	uint8_t sum[SHA256_LEN];
 	enum code rc = spki_split(spki, &parts, e);
 

@@ -92,7 +92,7 @@ enum code pki_leaf_tbs(struct buf *out, const struct ca_issue *i,
     const struct pki_issuer *issuer, struct err *e)
 {
 	uint8_t key_id[CA_KEY_ID_LEN];
-	struct spki_parts key;
+	struct spki_parts key = {0};
 	enum code rc = check_record(i, issuer, e);
 
 	if (rc == E_OK)

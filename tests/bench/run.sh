@@ -165,8 +165,8 @@ figure_size() {
 	sleep 2
 	node=$(rss_kib "${PID[solo]}")
 	signer=$(rss_kib "$(pgrep -P "${PID[solo]}" | head -1)")
-	entry=$(q cert show "$(q cert list --limit 1 -o json |
-		jq -r '.[0].serial')" -o json | jq -r .entry | base64 -d | wc -c)
+	entry=$(q cert show "$(q cert find "$(identity shop cart)" \
+		--limit 1 -o json 2>/dev/null | jq -r '.[0].serial')" -o json | jq -r .entry | base64 -d | wc -c)
 	jq -nc --argjson n "$n" --argjson entry_bytes "$entry" \
 		--argjson node_kib "$node" \
 		--argjson signer_kib "$signer" \

@@ -46,6 +46,33 @@ static enum code make(struct sample *s, unsigned kind, struct buf *b)
 	return wire_conf_state_encode(b, &c, NULL);
 }
 
+/* Sequences for ca_apply: u16 length and an entry, again and again. */
+static void sequences(const char *root)
+{
+	for (unsigned i = 0; i < 8; i++) {
+		struct buf all, one;
+		struct sample s;
+
+		buf_init(&all);
+		buf_init(&one);
+		sample_init(&s, 5000 + i);
+		while (all.len < 2000) {
+			buf_clear(&one);
+			if (make(&s, 1 + (unsigned)sample_below(&s, 4), &one) !=
+			    E_OK)
+				exit(1);
+			if (one.len > SEED_MAX)
+				continue;
+			buf_add_u16be(&all, (uint16_t)one.len);
+			buf_add_span(&all, buf_span(&one));
+		}
+		put(root, "ca_apply", "sequence", i, &all);
+		sample_free(&s);
+		buf_free(&all);
+		buf_free(&one);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -86,5 +113,6 @@ int main(int argc, char **argv)
 			put(argv[1], rows[k].target, rows[k].name, i, &b);
 		}
 	buf_free(&b);
+	sequences(argv[1]);
 	return 0;
 }

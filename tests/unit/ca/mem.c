@@ -124,8 +124,11 @@ static enum code mem_put(
 {
 	struct mem *m = db;
 	size_t at = find(m, t, key);
-	struct mem_row r = {t, copy(key), copy(val)};
+	struct mem_row r;
 
+	if (key.len > CA_DB_KEY_MAX)
+		return err_set(e, E_INTERNAL, "a key of %zu bytes", key.len);
+	r = (struct mem_row){t, copy(key), copy(val)};
 	if (m->n == m->cap) {
 		size_t cap = m->cap == 0 ? 64 : m->cap * 2;
 		struct mem_row *grown = realloc(m->rows, cap * sizeof(*grown));

@@ -189,11 +189,87 @@ static void opening_and_restoring_notice(void **state)
 	world_close(&w);
 }
 
+/* ---- Cryptography that cannot answer
+ * ----------------------------------------- */
+
+static int answer_at; /* calls until one cannot be answered */
+
+static enum code answer(struct err *e)
+{
+	return --answer_at == 0 ? err_nomem(e) : E_OK;
+}
+
+static enum code weak_verify(void *ctx, struct span spki, struct span msg,
+    struct span sig, struct err *e)
+{
+	struct ca_crypto c = fake_crypto();
+	enum code rc = answer(e);
+
+	(void)ctx;
+	return rc == E_OK ? c.verify(NULL, spki, msg, sig, e) : rc;
+}
+
+static enum code weak_root(
+    void *ctx, struct span cert, struct ca_cert_facts *out, struct err *e)
+{
+	struct ca_crypto c = fake_crypto();
+	enum code rc = answer(e);
+
+	(void)ctx;
+	return rc == E_OK ? c.root(NULL, cert, out, e) : rc;
+}
+
+static enum code weak_issuer(void *ctx, struct span cert, struct span root,
+    struct ca_cert_facts *out, struct err *e)
+{
+	struct ca_crypto c = fake_crypto();
+	enum code rc = answer(e);
+
+	(void)ctx;
+	return rc == E_OK ? c.issuer(NULL, cert, root, out, e) : rc;
+}
+
+/* A check that could not be made is no refusal: another node can make it. */
+static void no_answer_is_no_outcome(void **state)
+{
+	static const struct ca_crypto weak = {
+	    weak_verify, weak_root, weak_issuer, NULL};
+	static const int entries[] = {0, 4, 5};
+
+	(void)state;
+	for (size_t k = 0; k < sizeof(entries) / sizeof(*entries); k++) {
+		bool answered = false;
+
+		for (int at = 1; !answered; at++) {
+			struct world w;
+			struct err e = {0};
+			enum code rc;
+
+			world_open(&w);
+			for (int i = 0; i < entries[k]; i++)
+				world_apply(&w, make(&w, i));
+			ca_close(w.ca);
+			assert_int_equal(
+			    ca_open(&w.ca, mem_db(&w.mem), weak, &e), E_OK);
+			answer_at = at;
+			rc = ca_apply(w.ca, w.index + 1, make(&w, entries[k]),
+			    span_str("raw"), &w.result, &e);
+			answered = answer_at > 0;
+			if (rc != (answered ? E_OK : E_NOMEM))
+				fail_msg("entry %d, call %d: %s", entries[k],
+				    at, code_name(rc));
+			assert_true(!answered || at > 2);
+			world_close(&w);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(apply_notices),
 	    cmocka_unit_test(opening_and_restoring_notice),
+	    cmocka_unit_test(no_answer_is_no_outcome),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,11 @@
 
 #include "world.h"
 
+#ifdef QUORATE_SANITIZED
+#define SEQUENCES 100
+#else
 #define SEQUENCES 300
+#endif
 #define STEPS_MAX 120
 #define LONG_STEPS 2200 /* two checkpoints */
 

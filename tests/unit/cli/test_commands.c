@@ -399,7 +399,15 @@ static void a_refusal_is_told_as_the_node_told_it(void **state)
 
 static void a_removed_node_is_not_asked_any_more(void **state)
 {
-	struct fake *f = serve(routes);
+	static const struct fake_route yes[] = {
+	    {"GET /v1/view", 200, VIEW},
+	    {"POST /v1/admin", 200, APPLIED},
+	    {"GET /v1/status", 200,
+		"{\"id\":2,\"quorum\":true,\"members\":"
+		"[{\"id\":1,\"state\":\"removed\"}]}"},
+	    {NULL, 0, NULL},
+	};
+	struct fake *f = serve(yes);
 	struct said s;
 	struct buf left;
 	char path[PATH_MAX];
@@ -409,6 +417,7 @@ static void a_removed_node_is_not_asked_any_more(void **state)
 	put("servers", span_str("127.0.0.1:1\n127.0.7.1:8444\n"), 0644);
 	s = run("member remove 1");
 	assert_int_equal(s.exit, EXIT_DONE);
+	assert_non_null(strstr(s.out, "votes no more"));
 	assert_int_equal(
 	    fs_join(path, sizeof(path), top, "servers", NULL), E_OK);
 	assert_int_equal(fs_read(path, 1000, &left, NULL), E_OK);

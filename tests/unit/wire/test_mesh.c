@@ -10,6 +10,11 @@
 #include "sample.h"
 
 #define ROUNDS 300
+#ifdef QUORATE_SANITIZED
+#define DAMAGED 10 /* messages */
+#else
+#define DAMAGED 40
+#endif
 
 static void assert_same(const struct buf *a, const struct buf *b)
 {
@@ -396,7 +401,7 @@ static void damage(const struct buf *b)
 static void truncated_and_flipped_messages(void **state)
 {
 	(void)state;
-	for (uint64_t seed = 0; seed < 40; seed++) {
+	for (uint64_t seed = 0; seed < DAMAGED; seed++) {
 		struct wire_csr_request r;
 		struct wire_mesh m;
 		struct sample s;
