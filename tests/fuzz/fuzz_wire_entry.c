@@ -24,6 +24,14 @@ static enum code encode(const struct ca_entry *en, struct buf *out)
 		rc = wire_refresh_encode(
 		    out, en->time_ms, en->proposer, &en->u.refresh, NULL);
 		break;
+	case CA_FREEZE_CRL:
+		rc = wire_freeze_encode(
+		    out, en->time_ms, en->proposer, &en->u.freeze_crl, NULL);
+		break;
+	case CA_SIGN_CRL:
+		rc = wire_sign_crl_encode(
+		    out, en->time_ms, en->proposer, &en->u.sign_crl, NULL);
+		break;
 	case CA_GENESIS:
 		rc = sample_signed_genesis(&msg, &en->u.genesis, NULL);
 		break;

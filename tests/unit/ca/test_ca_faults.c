@@ -233,7 +233,7 @@ static enum code weak_issuer(void *ctx, struct span cert, struct span root,
 static void no_answer_is_no_outcome(void **state)
 {
 	static const struct ca_crypto weak = {
-	    weak_verify, weak_root, weak_issuer, NULL};
+	    .verify = weak_verify, .root = weak_root, .issuer = weak_issuer};
 	static const int entries[] = {0, 4, 5};
 
 	(void)state;

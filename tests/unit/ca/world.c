@@ -152,10 +152,61 @@ static enum code fake_issuer_facts(void *ctx, struct span cert,
 	return facts(cert, 'I', span_of(root.p + 1, CA_P256_SPKI_LEN), out, e);
 }
 
+/* 'C', u64 number, the certificates listed, SHA-256 as fake_verify has it. */
+static enum code fake_root_crl(void *ctx, struct span crl, struct span root,
+    struct span lists, uint64_t *number, struct err *e)
+{
+	size_t body = crl.len - SHA256_LEN, at = 1 + 8;
+	bool found = lists.len == 0;
+
+	if (crl.len < 1 + 8 + SHA256_LEN || crl.p[0] != 'C' ||
+	    root.len != CERT_LEN)
+		return err_set(e, E_INVAL, "not a root CRL");
+	for (; at + CERT_LEN <= body; at += CERT_LEN)
+		found = found || span_eq(lists, span_of(crl.p + at, CERT_LEN));
+	if (!found)
+		return err_set(e, E_INVAL, "it does not list the certificate");
+	*number = get_u64be(crl.p + 1);
+	return fake_verify(ctx, span_of(root.p + 1, CA_P256_SPKI_LEN),
+	    span_of(crl.p, body), span_of(crl.p + body, SHA256_LEN), e);
+}
+
+static enum code fake_anchor(void *ctx, struct span cert, struct err *e)
+{
+	(void)ctx;
+	return cert.len > 0 && cert.p[0] == 'R'
+		   ? E_OK
+		   : err_set(e, E_INVAL, "not a CA certificate");
+}
+
+/* The rows as they are. */
+static enum code fake_crl_tbs(void *ctx, struct buf *out, struct span issuer,
+    uint64_t number, uint64_t this_s, uint64_t next_s,
+    const struct ca_revoked *rows, size_t n, struct err *e)
+{
+	(void)ctx;
+	buf_add_span(out, issuer);
+	buf_add_u64be(out, number);
+	buf_add_u64be(out, this_s);
+	buf_add_u64be(out, next_s);
+	for (size_t i = 0; i < n; i++) {
+		buf_add(out, rows[i].serial, CA_SERIAL_LEN);
+		buf_add_u64be(out, rows[i].revoked_s);
+		buf_add_u8(out, (uint8_t)rows[i].reason);
+	}
+	return buf_check(out, e);
+}
+
 struct ca_crypto fake_crypto(void)
 {
 	return (struct ca_crypto){
-	    fake_verify, fake_root_facts, fake_issuer_facts, NULL};
+	    .verify = fake_verify,
+	    .root = fake_root_facts,
+	    .issuer = fake_issuer_facts,
+	    .root_crl = fake_root_crl,
+	    .anchor = fake_anchor,
+	    .crl_tbs = fake_crl_tbs,
+	};
 }
 
 /* ---- Worlds ----------------------------------------------------------------

@@ -174,6 +174,12 @@ static enum code fake_sign_head(
 	return E_OK;
 }
 
+static uint64_t fake_age_ms(void *ctx)
+{
+	(void)ctx;
+	return 7;
+}
+
 /* ---- Start and stop ---- */
 
 static enum code start_front(struct harness *h, struct err *e)
@@ -184,9 +190,17 @@ static enum code start_front(struct harness *h, struct err *e)
 	    .http_port = HTTP_PORT,
 	    .metrics_port = METRICS_PORT,
 	    .threads = 2};
-	const struct front_ops ops = {h, fake_view, fake_issue, fake_admin,
-	    fake_transfer, fake_read_begin, fake_read_end, fake_status,
-	    fake_ready, fake_sign_head};
+	const struct front_ops ops = {.ctx = h,
+	    .view = fake_view,
+	    .issue = fake_issue,
+	    .admin = fake_admin,
+	    .transfer = fake_transfer,
+	    .read_begin = fake_read_begin,
+	    .read_end = fake_read_end,
+	    .status = fake_status,
+	    .age_ms = fake_age_ms,
+	    .ready = fake_ready,
+	    .sign_head = fake_sign_head};
 
 	return front_start(&h->front, &c, &ops, e);
 }

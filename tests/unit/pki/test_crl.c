@@ -70,7 +70,7 @@ static void a_crl_without_entries_is_read_back(void **state)
 
 static void entries_are_read_back(void **state)
 {
-	static const struct pki_crl_entry rows[] = {
+	static const struct ca_revoked rows[] = {
 	    {.serial = {0x42, 1}, .revoked_s = NOW_S, .reason = 0},
 	    {.serial = {0x42, 2}, .revoked_s = NOW_S - 5, .reason = 1},
 	    {.serial = {0x42, 3}, .revoked_s = 2524608000, .reason = 10},
@@ -149,7 +149,7 @@ static int verify(
 
 static void a_revoked_serial_breaks_its_chain(void **state)
 {
-	struct pki_crl_entry row = {.revoked_s = NOW_S - 5, .reason = 1};
+	struct ca_revoked row = {.revoked_s = NOW_S - 5, .reason = 1};
 	struct buf spki, leaf = {0}, none = {0}, one = {0}, root = {0};
 	struct ca_issue i;
 
@@ -178,7 +178,7 @@ static void a_revoked_serial_breaks_its_chain(void **state)
 static void many_entries_are_one_crl(void **state)
 {
 	enum { MANY = 15000 };
-	struct pki_crl_entry *rows = calloc(MANY, sizeof(*rows));
+	struct ca_revoked *rows = calloc(MANY, sizeof(*rows));
 	struct buf a = {0}, b = {0}, sig = {0}, der = {0};
 	X509_CRL *crl;
 
@@ -227,7 +227,7 @@ static void what_cannot_stand_on_a_crl_is_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ROWS(rows); i++) {
-		struct pki_crl_entry r = {.serial = {0x40},
+		struct ca_revoked r = {.serial = {0x40},
 		    .revoked_s = rows[i].revoked_s,
 		    .reason = rows[i].reason};
 

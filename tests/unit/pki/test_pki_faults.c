@@ -143,7 +143,7 @@ static enum code operator_cert(struct buf *out)
 
 static enum code crl(struct buf *out)
 {
-	struct pki_crl_entry row = {.serial = {0x40}, .reason = 1};
+	struct ca_revoked row = {.serial = {0x40}, .reason = 1};
 
 	return pki_crl_tbs(
 	    out, buf_span(&chain.issuer), 1, NOW_S, NOW_S + 1, &row, 1, &err);

@@ -232,10 +232,45 @@ void sample_genesis(struct sample *s, struct ca_genesis *out)
 	policy(s, &out->policy);
 }
 
+static void revocation(struct sample *s, struct ca_revoke *out)
+{
+	out->by = (enum ca_revoke_by)(1 + sample_below(s, 3));
+	out->reason = (enum ca_reason)sample_below(s, 10);
+	if (out->by == CA_REVOKE_SERIAL)
+		sample_fill(s, out->serial, CA_SERIAL_LEN);
+	while (out->by != CA_REVOKE_SERIAL && out->what.len == 0)
+		out->what = sample_name(s, CA_URI_MAX);
+}
+
+static void bundle(struct sample *s, struct ca_bundle *out)
+{
+	out->trust_domain = sample_name(s, 255);
+	out->certs_n = length(s, CA_LIST_MAX);
+	for (size_t i = 0; i < out->certs_n; i++)
+		out->certs[i] = sample_bytes(s, 300);
+	out->root_sig = sample_bytes(s, CA_SIG_MAX);
+}
+
+void sample_freeze(struct sample *s, struct ca_freeze_crl *out)
+{
+	sample_fill(s, out->issuer, CA_KEY_ID_LEN);
+	out->number = sample_u64(s);
+	out->this_s = sample_u64(s);
+	out->next_s = sample_u64(s);
+}
+
+void sample_sign_crl(struct sample *s, struct ca_sign_crl *out)
+{
+	sample_fill(s, out->issuer, CA_KEY_ID_LEN);
+	out->number = sample_u64(s);
+	sample_fill(s, out->tbs_sha256, SHA256_LEN);
+	out->signature = sample_bytes(s, CA_SIG_MAX);
+}
+
 void sample_command(struct sample *s, struct ca_admin *out)
 {
 	memset(out, 0, sizeof(*out));
-	out->kind = (enum ca_admin_kind)(1 + sample_below(s, 6));
+	out->kind = (enum ca_admin_kind)(1 + sample_below(s, 12));
 	switch (out->kind) {
 	case CA_ADMIN_SET_NODE: node(s, &out->u.set_node); break;
 	case CA_ADMIN_ADD_ISSUER:
@@ -251,6 +286,21 @@ void sample_command(struct sample *s, struct ca_admin *out)
 		out->u.create_join_token.expires_ms = sample_u64(s);
 		break;
 	case CA_ADMIN_SET_OPERATOR: operator(s, &out->u.set_operator); break;
+	case CA_ADMIN_REVOKE:
+	case CA_ADMIN_LIFT_BLOCK: revocation(s, &out->u.revoke); break;
+	case CA_ADMIN_RETIRE_ISSUER:
+		sample_fill(s, out->u.retire_issuer, CA_KEY_ID_LEN);
+		break;
+	case CA_ADMIN_REVOKE_ISSUER:
+		sample_fill(s, out->u.revoke_issuer.issuer, CA_KEY_ID_LEN);
+		out->u.revoke_issuer.root_crl = sample_bytes(s, 65536);
+		break;
+	case CA_ADMIN_SET_TRUST_BUNDLE:
+		bundle(s, &out->u.set_trust_bundle);
+		break;
+	case CA_ADMIN_SET_ROOT_CRL:
+		out->u.set_root_crl = sample_bytes(s, 65536);
+		break;
 	}
 }
 
@@ -463,6 +513,14 @@ enum code sample_entry(
 		sample_refresh(s, &en->u.refresh);
 		return wire_refresh_encode(
 		    out, time_ms, proposer, &en->u.refresh, e);
+	case CA_FREEZE_CRL:
+		sample_freeze(s, &en->u.freeze_crl);
+		return wire_freeze_encode(
+		    out, time_ms, proposer, &en->u.freeze_crl, e);
+	case CA_SIGN_CRL:
+		sample_sign_crl(s, &en->u.sign_crl);
+		return wire_sign_crl_encode(
+		    out, time_ms, proposer, &en->u.sign_crl, e);
 	case CA_GENESIS:
 		sample_genesis(s, &en->u.genesis);
 		rc = sample_signed_genesis(&msg, &en->u.genesis, e);

@@ -24,6 +24,8 @@ void *sample_get(struct sample *s, size_t n, size_t size);
 void sample_issue(struct sample *s, struct ca_issue *out);
 void sample_checkpoint(struct sample *s, struct ca_checkpoint *out);
 void sample_refresh(struct sample *s, struct ca_refresh_keys *out);
+void sample_freeze(struct sample *s, struct ca_freeze_crl *out);
+void sample_sign_crl(struct sample *s, struct ca_sign_crl *out);
 void sample_genesis(struct sample *s, struct ca_genesis *out);
 void sample_command(struct sample *s, struct ca_admin *out);
 /* Commands, signatures and the rest, but signed_bytes. */

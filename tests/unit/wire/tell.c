@@ -143,6 +143,31 @@ void tell_genesis(struct buf *b, const struct ca_genesis *g)
 	policy(b, &g->policy);
 }
 
+static void bundle(struct buf *b, const struct ca_bundle *u)
+{
+	text(b, "trust_domain", u->trust_domain);
+	num(b, "certs", u->certs_n);
+	for (size_t i = 0; i < u->certs_n; i++)
+		text(b, "cert", u->certs[i]);
+	text(b, "root_sig", u->root_sig);
+}
+
+static void freeze(struct buf *b, const struct ca_freeze_crl *f)
+{
+	hex(b, "issuer", f->issuer, CA_KEY_ID_LEN);
+	num(b, "number", f->number);
+	num(b, "this_s", f->this_s);
+	num(b, "next_s", f->next_s);
+}
+
+static void sign_crl(struct buf *b, const struct ca_sign_crl *s)
+{
+	hex(b, "issuer", s->issuer, CA_KEY_ID_LEN);
+	num(b, "number", s->number);
+	hex(b, "tbs_sha256", s->tbs_sha256, SHA256_LEN);
+	text(b, "signature", s->signature);
+}
+
 static void command(struct buf *b, const struct ca_admin *c)
 {
 	num(b, "kind", (uint64_t)c->kind);
@@ -161,6 +186,26 @@ static void command(struct buf *b, const struct ca_admin *c)
 		num(b, "expires_ms", c->u.create_join_token.expires_ms);
 		break;
 	case CA_ADMIN_SET_OPERATOR: operator(b, &c->u.set_operator); break;
+	case CA_ADMIN_REVOKE:
+	case CA_ADMIN_LIFT_BLOCK:
+		num(b, "by", (uint64_t)c->u.revoke.by);
+		hex(b, "serial", c->u.revoke.serial, CA_SERIAL_LEN);
+		text(b, "what", c->u.revoke.what);
+		num(b, "reason", (uint64_t)c->u.revoke.reason);
+		break;
+	case CA_ADMIN_RETIRE_ISSUER:
+		hex(b, "issuer", c->u.retire_issuer, CA_KEY_ID_LEN);
+		break;
+	case CA_ADMIN_REVOKE_ISSUER:
+		hex(b, "issuer", c->u.revoke_issuer.issuer, CA_KEY_ID_LEN);
+		text(b, "root_crl", c->u.revoke_issuer.root_crl);
+		break;
+	case CA_ADMIN_SET_TRUST_BUNDLE:
+		bundle(b, &c->u.set_trust_bundle);
+		break;
+	case CA_ADMIN_SET_ROOT_CRL:
+		text(b, "root_crl", c->u.set_root_crl);
+		break;
 	}
 }
 
@@ -191,6 +236,8 @@ void tell_entry(struct buf *b, const struct ca_entry *en)
 	case CA_ADMIN: tell_envelope(b, &en->u.admin); break;
 	case CA_CHECKPOINT: tell_checkpoint(b, &en->u.checkpoint); break;
 	case CA_REFRESH_KEYS: tell_refresh(b, &en->u.refresh); break;
+	case CA_FREEZE_CRL: freeze(b, &en->u.freeze_crl); break;
+	case CA_SIGN_CRL: sign_crl(b, &en->u.sign_crl); break;
 	}
 }
 

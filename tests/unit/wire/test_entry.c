@@ -18,8 +18,8 @@
 #define DAMAGED 40
 #endif
 
-static const enum ca_kind kinds[] = {
-    CA_GENESIS, CA_ISSUE, CA_ADMIN, CA_CHECKPOINT, CA_REFRESH_KEYS};
+static const enum ca_kind kinds[] = {CA_GENESIS, CA_ISSUE, CA_ADMIN,
+    CA_CHECKPOINT, CA_REFRESH_KEYS, CA_FREEZE_CRL, CA_SIGN_CRL};
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
 
 static void assert_same(const struct buf *a, const struct buf *b)
@@ -48,6 +48,14 @@ static void encode_again(const struct ca_entry *en, struct buf *out)
 	case CA_REFRESH_KEYS:
 		rc = wire_refresh_encode(
 		    out, en->time_ms, en->proposer, &en->u.refresh, &e);
+		break;
+	case CA_FREEZE_CRL:
+		rc = wire_freeze_encode(
+		    out, en->time_ms, en->proposer, &en->u.freeze_crl, &e);
+		break;
+	case CA_SIGN_CRL:
+		rc = wire_sign_crl_encode(
+		    out, en->time_ms, en->proposer, &en->u.sign_crl, &e);
 		break;
 	case CA_GENESIS:
 		rc = sample_signed_genesis(&msg, &en->u.genesis, &e);
@@ -126,6 +134,8 @@ static void every_field_arrives(void **state)
 			sample_checkpoint(&s, &in.u.checkpoint);
 			break;
 		case CA_REFRESH_KEYS: sample_refresh(&s, &in.u.refresh); break;
+		case CA_FREEZE_CRL: sample_freeze(&s, &in.u.freeze_crl); break;
+		case CA_SIGN_CRL: sample_sign_crl(&s, &in.u.sign_crl); break;
 		}
 		encode_again(&in, &bytes);
 		decoded(buf_span(&bytes), &out, &mem);
@@ -421,7 +431,7 @@ static void entries_of_no_known_kind(void **state)
 	(void)state;
 	buf_init(&b);
 	expect_entry(SPAN_EMPTY, "kind not known");
-	wrapped(7, &b, "kind not known");
+	wrapped(9, &b, "kind not known");
 	wrapped(9, &b, "kind not known");
 	expect_entry(span_of("\xff", 1), "not a valid message");
 	wrapped(3, &b, "profile");   /* Issue, all defaults */
@@ -539,7 +549,7 @@ static void a_command_of_no_kind_is_not_encoded(void **state)
 
 	(void)state;
 	buf_init(&b);
-	c.kind = (enum ca_admin_kind)7;
+	c.kind = (enum ca_admin_kind)13;
 	assert_int_equal(
 	    wire_admin_payload(&b, span_str("td"), nonce, 1, &c, 1, NULL),
 	    E_INVAL);
