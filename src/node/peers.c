@@ -285,7 +285,7 @@ enum code peers_receive(struct node *n, struct err *e)
 
 static bool same(const struct ca_checkpoint *a, const struct ca_checkpoint *b)
 {
-	return a->tree_size == b->tree_size &&
+	return a->index == b->index &&
 	       memcmp(a->root, b->root, SHA256_LEN) == 0 &&
 	       memcmp(a->state_digest, b->state_digest, SHA256_LEN) == 0;
 }
@@ -304,7 +304,9 @@ void peers_compare(struct node *n)
 			const struct ca_checkpoint *c =
 			    &n->peers[i].checkpoints[k];
 
-			if (c->index != own.index)
+			/* Whoever lost a leaf, or has one more, is at another
+			 * index by then. */
+			if (c->tree_size != own.tree_size)
 				continue;
 			agree += same(c, &own);
 			differ += !same(c, &own);
