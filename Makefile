@@ -15,7 +15,7 @@ empty :=
 comma := ,
 B := build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes \
-	-Wformat=2 -Wvla $(if $(CI),-Werror)
+	-Wformat=2 -Wvla -Werror=enum-conversion $(if $(CI),-Werror)
 # No -ftrivial-auto-var-init: gcc 12 clears "padding" at wrong offsets of a
 # struct that holds an array of structs, and so destroys what it was given.
 HARDEN := -fstack-protector-strong -fPIE \
