@@ -109,6 +109,10 @@ $(B)/bin/quorate: $(B)/obj/src/cli/main.o $(call libs_of,cli) $(call libs_of,nod
 DEV_TOKEN := $(B)/bin/quorate-dev-token
 $(DEV_TOKEN): $(B)/obj/src/devtoken/main.o $(call libs_of,pki)
 BINS += $(DEV_TOKEN)
+# Fills the tables of the reference pages; not installed either.
+DOCGEN := $(B)/bin/quorate-docgen
+$(DOCGEN): $(B)/obj/src/docgen/main.o $(call libs_of,cli) $(call libs_of,node)
+BINS += $(DOCGEN)
 $(BINS):
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
@@ -170,6 +174,7 @@ DEBIAN_LINT := clang-format clang-tidy cppcheck mandoc clang libclang-rt-14-dev
 lint: deps
 	@tests/lint/layers.sh
 	@tests/lint/style.sh $(SOURCES)
+	@$(MAKE) --no-print-directory docs-check
 	@$(MAKE) --no-print-directory SAN= CFLAGS="-O1 -fanalyzer -Wno-analyzer-malloc-leak" \
 		B=build/analyzer CI=1 all
 
@@ -194,6 +199,19 @@ e2e: deps
 
 chaos:
 	@echo "make $@: its room is still empty; it comes with the next milestone (see the README, \"Not yet\")" >&2; exit 1
+
+# Reference pages: their tables are filled from the tables of the code.
+PAGES = $(wildcard docs/man/*.[0-9]) docs/metrics.md docs/events.md
+
+.PHONY: docs docs-check
+docs: $(DOCGEN)
+	@for p in $(PAGES); do $(DOCGEN) <$$p >$(B)/page.new || exit 1; \
+		cmp -s $(B)/page.new $$p || { cp $(B)/page.new $$p; echo "  DOCS  $$p"; }; done
+
+docs-check: $(DOCGEN)
+	@bad=0; for p in $(PAGES); do $(DOCGEN) <$$p | diff -u $$p - || \
+		{ echo "$$p: not what the tables give; run make docs"; bad=1; }; done; \
+		exit $$bad
 
 format:
 	@clang-format -i $(SOURCES)
