@@ -118,6 +118,20 @@ $(BINS):
 	@echo "  LD    $@"
 	@$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(sort $(filter %.a,$^)) -Wl,--end-group $(LIBS)
 
+# For other people's programs: one object in which only the API's names are
+# global, so that none of ours meets one of theirs.
+LIBQUORATE := $(B)/lib/libquorate.a
+LIBQUORATE_NEEDS := -lcurl -ljansson -lprotobuf-c -lcrypto -lsodium
+paren := (
+API := $(shell grep -o '\bquorate_[a-z_]*[$(paren)]' include/quorate.h | tr -d '$(paren)' | sort -u)
+$(LIBQUORATE): $(call libs_of,client) include/quorate.h
+	@echo "  AR    $@"
+	@$(CC) -r -nostdlib -o $(B)/lib/quorate.o $(addprefix -Wl$(comma)-u$(comma),$(API)) \
+		-Wl,--start-group $(filter %.a,$^) -Wl,--end-group
+	@objcopy $(addprefix --keep-global-symbol=,$(API)) $(B)/lib/quorate.o
+	@rm -f $@
+	@ar rcs $@ $(B)/lib/quorate.o
+
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
 clean:
@@ -216,10 +230,20 @@ docs-check: $(DOCGEN)
 format:
 	@clang-format -i $(SOURCES)
 
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include
+# Programs, manual pages, libquorate with its header and pkg-config file.
+install: all $(LIBQUORATE)
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin include lib/pkgconfig \
+		share/man/man1 share/man/man5 share/man/man8)
 	install -m 755 $(B)/bin/quorated $(B)/bin/quorate $(DESTDIR)$(PREFIX)/bin
 	install -m 644 include/quorate.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 $(LIBQUORATE) $(DESTDIR)$(PREFIX)/lib
+	printf '%s\n' 'prefix=$(PREFIX)' 'Name: quorate' \
+		'Description: certificates from a quorate trust domain' \
+		'Version: $(VERSION)' 'Cflags: -I$${prefix}/include' \
+		'Libs: -L$${prefix}/lib -lquorate $(LIBQUORATE_NEEDS)' \
+		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/quorate.pc
+	for s in 1 5 8; do install -m 644 docs/man/*.$$s \
+		$(DESTDIR)$(PREFIX)/share/man/man$$s || exit 1; done
 
 help:
 	@echo "make [all]     build quorated and quorate into build/bin"
