@@ -15,7 +15,7 @@ empty :=
 comma := ,
 B := build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wmissing-prototypes \
-	-Wformat=2 -Wvla $(if $(CI),-Werror)
+	-Wformat=2 -Wvla -Werror=enum-conversion $(if $(CI),-Werror)
 # No -ftrivial-auto-var-init: gcc 12 clears "padding" at wrong offsets of a
 # struct that holds an array of structs, and so destroys what it was given.
 HARDEN := -fstack-protector-strong -fPIE \
@@ -109,10 +109,28 @@ $(B)/bin/quorate: $(B)/obj/src/cli/main.o $(call libs_of,cli) $(call libs_of,nod
 DEV_TOKEN := $(B)/bin/quorate-dev-token
 $(DEV_TOKEN): $(B)/obj/src/devtoken/main.o $(call libs_of,pki)
 BINS += $(DEV_TOKEN)
+# Fills the tables of the reference pages; not installed either.
+DOCGEN := $(B)/bin/quorate-docgen
+$(DOCGEN): $(B)/obj/src/docgen/main.o $(call libs_of,cli) $(call libs_of,node)
+BINS += $(DOCGEN)
 $(BINS):
 	@mkdir -p $(@D)
 	@echo "  LD    $@"
 	@$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(sort $(filter %.a,$^)) -Wl,--end-group $(LIBS)
+
+# For other people's programs: one object in which only the API's names are
+# global, so that none of ours meets one of theirs.
+LIBQUORATE := $(B)/lib/libquorate.a
+LIBQUORATE_NEEDS := -lcurl -ljansson -lprotobuf-c -lcrypto -lsodium
+paren := (
+API := $(shell grep -o '\bquorate_[a-z_]*[$(paren)]' include/quorate.h | tr -d '$(paren)' | sort -u)
+$(LIBQUORATE): $(call libs_of,client) include/quorate.h
+	@echo "  AR    $@"
+	@$(CC) -r -nostdlib -o $(B)/lib/quorate.o $(addprefix -Wl$(comma)-u$(comma),$(API)) \
+		-Wl,--start-group $(filter %.a,$^) -Wl,--end-group
+	@objcopy $(addprefix --keep-global-symbol=,$(API)) $(B)/lib/quorate.o
+	@rm -f $@
+	@ar rcs $@ $(B)/lib/quorate.o
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 
@@ -170,6 +188,7 @@ DEBIAN_LINT := clang-format clang-tidy cppcheck mandoc clang libclang-rt-14-dev
 lint: deps
 	@tests/lint/layers.sh
 	@tests/lint/style.sh $(SOURCES)
+	@$(MAKE) --no-print-directory docs-check
 	@$(MAKE) --no-print-directory SAN= CFLAGS="-O1 -fanalyzer -Wno-analyzer-malloc-leak" \
 		B=build/analyzer CI=1 all
 
@@ -195,13 +214,36 @@ e2e: deps
 chaos:
 	@echo "make $@: its room is still empty; it comes with the next milestone (see the README, \"Not yet\")" >&2; exit 1
 
+# Reference pages: their tables are filled from the tables of the code.
+PAGES = $(wildcard docs/man/*.[0-9]) docs/metrics.md docs/events.md
+
+.PHONY: docs docs-check
+docs: $(DOCGEN)
+	@for p in $(PAGES); do $(DOCGEN) <$$p >$(B)/page.new || exit 1; \
+		cmp -s $(B)/page.new $$p || { cp $(B)/page.new $$p; echo "  DOCS  $$p"; }; done
+
+docs-check: $(DOCGEN)
+	@bad=0; for p in $(PAGES); do $(DOCGEN) <$$p | diff -u $$p - || \
+		{ echo "$$p: not what the tables give; run make docs"; bad=1; }; done; \
+		exit $$bad
+
 format:
 	@clang-format -i $(SOURCES)
 
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include
+# Programs, manual pages, libquorate with its header and pkg-config file.
+install: all $(LIBQUORATE)
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin include lib/pkgconfig \
+		share/man/man1 share/man/man5 share/man/man8)
 	install -m 755 $(B)/bin/quorated $(B)/bin/quorate $(DESTDIR)$(PREFIX)/bin
 	install -m 644 include/quorate.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 $(LIBQUORATE) $(DESTDIR)$(PREFIX)/lib
+	printf '%s\n' 'prefix=$(PREFIX)' 'Name: quorate' \
+		'Description: certificates from a quorate trust domain' \
+		'Version: $(VERSION)' 'Cflags: -I$${prefix}/include' \
+		'Libs: -L$${prefix}/lib -lquorate $(LIBQUORATE_NEEDS)' \
+		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/quorate.pc
+	for s in 1 5 8; do install -m 644 docs/man/*.$$s \
+		$(DESTDIR)$(PREFIX)/share/man/man$$s || exit 1; done
 
 help:
 	@echo "make [all]     build quorated and quorate into build/bin"

@@ -60,7 +60,7 @@ static void take_cluster_keys(struct auth_keys *k, const struct ca_cluster *c)
 		const char *why = take_key(k, c, &c->keys[i]);
 
 		if (why != NULL)
-			log_event(LOG_WARN, "token_key_unusable",
+			log_event(EV_token_key_unusable,
 			    "cluster=%.*s key=%zu why=\"%s\"", (int)c->name.len,
 			    (const char *)c->name.p, i, why);
 	}

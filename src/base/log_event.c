@@ -8,6 +8,14 @@
 #include <unistd.h>
 
 static const char *const names[] = {"debug", "info", "warn", "error"};
+static const struct {
+	enum log_level level;
+	const char *name;
+} events[] = {
+#define EVENT(name, level, meaning) {level, #name},
+#include "base/events.def"
+#undef EVENT
+};
 static enum log_level floor_level = LOG_INFO;
 static const char *process_name = "quorate";
 
@@ -44,8 +52,9 @@ static size_t escape(char *dst, size_t room, const char *src)
 	return n;
 }
 
-void log_event(enum log_level level, const char *event, const char *fmt, ...)
+void log_event(enum event_name event, const char *fmt, ...)
 {
+	enum log_level level = events[event].level;
 	char text[1024], line[4096];
 	struct timespec now;
 	struct tm tm;
@@ -59,7 +68,8 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...)
 	gmtime_r(&now.tv_sec, &tm);
 	n = strftime(line, sizeof(line), "%Y-%m-%dT%H:%M:%S", &tm);
 	n += (size_t)snprintf(line + n, sizeof(line) - n, ".%03ldZ %s %s %s ",
-	    now.tv_nsec / 1000000, names[level], process_name, event);
+	    now.tv_nsec / 1000000, names[level], process_name,
+	    events[event].name);
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);

@@ -9,7 +9,10 @@ static const struct cli_command *const families[] = {cli_init, cli_token,
 
 #define FAMILIES (sizeof(families) / sizeof(families[0]))
 
-extern const struct cli_option cli_globals[];
+const struct cli_command *cli_family(size_t i)
+{
+	return i < FAMILIES ? families[i] : NULL;
+}
 
 /* ---- Help ---- */
 

@@ -40,6 +40,11 @@ extern const struct cli_command cli_init[], cli_token[], cli_join[],
     cli_issuer[], cli_member[], cli_policy[], cli_operator[], cli_head[],
     cli_revoke[], cli_blocked[], cli_crl[], cli_root[], cli_federate[];
 
+/* The i-th of them, NULL past the last; what every command takes: help and
+ * the manual page are made from these. */
+const struct cli_command *cli_family(size_t i);
+extern const struct cli_option cli_globals[];
+
 #define CLI_VALUES_MAX 128
 struct cli_args {
 	const struct cli_command *command;

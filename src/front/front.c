@@ -25,7 +25,7 @@ const char *front_text(enum code rc, const struct err *e)
 	case E_CORRUPT:
 	case E_IO:
 	case E_INTERNAL:
-		log_event(LOG_ERROR, "request_failed", "code=%s why=\"%s\"",
+		log_event(EV_request_failed, "code=%s why=\"%s\"",
 		    code_name(rc), e->text);
 		return "an internal error; the node's log says more";
 	default: return e->text;

@@ -60,7 +60,7 @@ static enum code encode_chain(
 static void refuse(struct grpc_call *call, enum code rc, const struct err *e)
 {
 	metric_inc(rc == E_UNAUTH ? M_auth_failed : M_issue_refused);
-	log_event(rc == E_UNAUTH ? LOG_DEBUG : LOG_INFO, "issue_refused",
+	log_event(rc == E_UNAUTH ? EV_auth_failed : EV_issue_refused,
 	    "code=%s why=\"%s\"", code_name(rc), e->text);
 	grpc_fail_err(call, rc, e);
 }

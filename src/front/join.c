@@ -330,7 +330,7 @@ static struct pending *keep(
 		p->next = j->first;
 		j->first = p;
 		j->n++;
-		log_event(LOG_INFO, "join_asked", "cluster=%s", r->cluster);
+		log_event(EV_join_asked, "cluster=%s", r->cluster);
 	}
 	p->heard_ms = now;
 	memcpy(p->token, r->token, SHA256_LEN);
@@ -434,9 +434,8 @@ static void on_issued(void *arg, const struct front_issued *r)
 		rc = pki_pem_add(&x->in, "CERTIFICATE", r->issuer_cert, NULL);
 	if (rc != E_OK) {
 		buf_clear(&x->in);
-		log_event(LOG_INFO, "join_api_certificate",
-		    "code=%s why=\"%s\"", code_name(rc),
-		    r->why == NULL ? "" : r->why);
+		log_event(EV_api_certificate_waits, "code=%s why=\"%s\"",
+		    code_name(rc), r->why == NULL ? "" : r->why);
 	}
 	exchange_return(x);
 }

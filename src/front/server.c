@@ -239,7 +239,7 @@ static void on_accept_error(struct evconnlistener *l, void *arg)
 	static const struct timeval pause = {.tv_usec = 100000};
 	struct grpc_loop *g = arg;
 
-	log_event(LOG_ERROR, "accept_failed", "why=\"%s\"", strerror(errno));
+	log_event(EV_accept_failed, "why=\"%s\"", strerror(errno));
 	evconnlistener_disable(l);
 	event_base_once(
 	    g->loop.base, -1, EV_TIMEOUT, on_accept_again, g, &pause);

@@ -35,7 +35,7 @@ static void reject(struct mesh *m, const struct err *why, uint64_t claimed)
 	}
 	pthread_mutex_unlock(&m->lock);
 	if (n > 0)
-		log_event(LOG_WARN, "mesh_rejected",
+		log_event(EV_mesh_rejected,
 		    "claimed_from=%" PRIx64 " why=\"%s\" count=%" PRIu64,
 		    claimed, why->text, n);
 }

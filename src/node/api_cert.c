@@ -51,7 +51,7 @@ static enum code use(struct node *n, struct span chain, struct err *e)
 	if (rc == E_OK) {
 		a->not_before_s = unix_of(X509_get0_notBefore(leaf));
 		a->not_after_s = unix_of(X509_get0_notAfter(leaf));
-		log_event(LOG_INFO, "api_certificate", "until=%llu",
+		log_event(EV_api_certificate, "until=%llu",
 		    (unsigned long long)a->not_after_s);
 	}
 	X509_free(leaf);
@@ -67,7 +67,7 @@ static void keep(struct node *n, struct span chain)
 	if (rc == E_OK)
 		rc = use(n, chain, &e);
 	if (rc != E_OK)
-		log_event(LOG_ERROR, "api_certificate", "code=%s why=\"%s\"",
+		log_event(EV_api_certificate_failed, "code=%s why=\"%s\"",
 		    code_name(rc), e.text);
 }
 
@@ -92,7 +92,7 @@ static void on_issued(void *arg, const struct front_issued *r)
 	if (rc == E_OK)
 		keep(n, buf_span(&chain));
 	else
-		log_event(LOG_INFO, "api_certificate", "code=%s why=\"%s\"",
+		log_event(EV_api_certificate_waits, "code=%s why=\"%s\"",
 		    code_name(rc), e.text);
 	buf_free(&chain);
 }
@@ -127,7 +127,7 @@ static void heard_run(struct node *n, struct task *t)
 	if (h->rc == E_OK && h->answer.api_cert.len > 0)
 		keep(n, buf_span(&h->answer.api_cert));
 	else if (h->rc != E_OK)
-		log_event(LOG_INFO, "api_certificate", "code=%s why=\"%s\"",
+		log_event(EV_api_certificate_waits, "code=%s why=\"%s\"",
 		    code_name(h->rc), h->err.text);
 	join_answer_free(&h->answer);
 	free(h);
@@ -156,7 +156,7 @@ static void ask_others(struct node *n)
 	if (a->join == NULL &&
 	    join_open(&a->join, (const char *const *)p->servers.v, p->servers.n,
 		p->root_sha256, &e) != E_OK) {
-		log_event(LOG_WARN, "api_certificate", "why=\"%s\"", e.text);
+		log_event(EV_api_certificate_failed, "why=\"%s\"", e.text);
 		return;
 	}
 	h = calloc(1, sizeof(*h));

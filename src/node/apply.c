@@ -56,7 +56,7 @@ static void feed(struct node *n, uint64_t index, struct span raw)
 	enum code rc = signer_feed(n->signer, raw, &e);
 
 	if (rc != E_OK)
-		log_event(LOG_ERROR, "signer_refused_entry",
+		log_event(EV_signer_refused_entry,
 		    "index=%llu code=%s why=\"%s\"", (unsigned long long)index,
 		    code_name(rc), e.text);
 	n->signer_fed = index;
@@ -136,7 +136,7 @@ static enum code install(struct node *n, const struct raft_message *m,
 		rc = apply_open(n, e);
 	if (rc != E_OK)
 		return err_wrap(e, rc, "installing a snapshot");
-	log_event(LOG_INFO, "snapshot_installed", "index=%llu term=%llu",
+	log_event(EV_snapshot_installed, "index=%llu term=%llu",
 	    (unsigned long long)m->snapshot->index,
 	    (unsigned long long)m->snapshot->term);
 	n->commit_due_ms = clock_mono_ms();
@@ -198,7 +198,7 @@ static enum code apply_change(
 	allowed = raft_conf_change_decode(in->data, &c) == RAFT_OK &&
 		  change_allowed(n, &c);
 	if (!allowed)
-		log_event(LOG_WARN, "membership_change_refused",
+		log_event(EV_membership_change_refused,
 		    "index=%llu why=\"no operator signed it\"",
 		    (unsigned long long)in->index);
 	changed = raft_apply_conf_change(n->raft, allowed ? &c : &nop, &cs);
@@ -207,7 +207,7 @@ static enum code apply_change(
 	rc = store_state_set_applied(
 	    n->store, in->index, in->term, changed == RAFT_OK ? &cs : NULL, e);
 	if (rc == E_OK && changed == RAFT_OK && allowed) {
-		log_event(LOG_INFO, "membership",
+		log_event(EV_membership,
 		    "index=%llu voters=%zu learners=%zu joint=%d",
 		    (unsigned long long)in->index, cs.voters_n, cs.learners_n,
 		    cs.voters_outgoing_n > 0);
@@ -222,9 +222,8 @@ static enum code applied(struct node *n, struct span raw,
 	enum code rc = E_OK;
 
 	if (r->outcome == CA_DIVERGED) {
-		log_event(LOG_ERROR, "checkpoint_differs",
-		    "index=%llu why=\"%s\"", (unsigned long long)r->index,
-		    r->why);
+		log_event(EV_checkpoint_differs, "index=%llu why=\"%s\"",
+		    (unsigned long long)r->index, r->why);
 		peers_compare(n);
 	}
 	if (r->view_changed) {

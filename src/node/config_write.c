@@ -111,30 +111,36 @@ enum code config_save(const struct config *c, const char *path, struct err *e)
 	return rc;
 }
 
+/* One key for people.  A key without a default of its own is required, or its
+ * help says what follows when it is left out. */
+static void print_key(
+    struct buf *out, enum config_form form, const struct config_key *k)
+{
+	const char *def = k->def, *is = def[0] != '\0' ? "default" : "";
+	char name[64], room[128];
+	const char *want = config_expect(k, room);
+
+	config_full_name(k, name);
+	if (form == CONFIG_FORM_HELP)
+		buf_printf(out, "  %-20s %s\n  %20s (%s%s%s%s%s)\n", name,
+		    k->help, "", want, is[0] ? "; " : "", is, is[0] ? ": " : "",
+		    def);
+	else if (form == CONFIG_FORM_MARKDOWN)
+		buf_printf(
+		    out, "| `%s` | %s | %s | %s |\n", name, def, want, k->help);
+	else
+		buf_printf(out, ".It Ic %s\n%s.\nExpected: %s%s%s%s%s.\n", name,
+		    k->help, want, is[0] ? "; " : "", is, is[0] ? ": " : "",
+		    def);
+}
+
 bool config_print(struct buf *out, enum config_form form)
 {
 	static const char *const heads[] = {"",
 	    "| key | default | expected | meaning |\n|---|---|---|---|\n", ""};
-	char name[64], want[128];
 
 	buf_add_str(out, heads[form]);
-	for (size_t i = 0; i < CONFIG_KEYS; i++) {
-		const struct config_key *k = &config_keys[i];
-		const char *def = k->def[0] != '\0' ? k->def : "none";
-
-		config_full_name(k, name);
-		if (form == CONFIG_FORM_HELP)
-			buf_printf(out,
-			    "  %-20s %s\n  %20s (%s; default: %s)\n", name,
-			    k->help, "", config_expect(k, want), def);
-		else if (form == CONFIG_FORM_MARKDOWN)
-			buf_printf(out, "| `%s` | %s | %s | %s |\n", name, def,
-			    config_expect(k, want), k->help);
-		else
-			buf_printf(out,
-			    ".It Ic %s\n%s.\nExpected: %s.\n"
-			    "Default: %s.\n",
-			    name, k->help, config_expect(k, want), def);
-	}
+	for (size_t i = 0; i < CONFIG_KEYS; i++)
+		print_key(out, form, &config_keys[i]);
 	return !out->failed;
 }

@@ -20,7 +20,7 @@ void node_diverged(struct node *n, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(n->diverged, sizeof(n->diverged), fmt, ap);
 	va_end(ap);
-	log_event(LOG_ERROR, "diverged", "why=\"%s\"", n->diverged);
+	log_event(EV_diverged, "why=\"%s\"", n->diverged);
 }
 
 const struct ca_node *node_self(const struct node *n)
@@ -132,8 +132,8 @@ static void keep_members(struct node *n, const struct raft_status *st)
 		return;
 	if (next_change(n, st, &change.changes[0]) &&
 	    raft_propose_conf_change(n->raft, &change) == RAFT_OK)
-		log_event(LOG_INFO, "membership_change_proposed",
-		    "id=%llu type=%d", (unsigned long long)change.changes[0].id,
+		log_event(EV_membership_change_proposed, "id=%llu type=%d",
+		    (unsigned long long)change.changes[0].id,
 		    (int)change.changes[0].type);
 }
 
@@ -157,7 +157,7 @@ static void propose_checkpoint(struct node *n)
 	if (rc == E_OK)
 		rc = ops_propose(n, &entry, &e);
 	if (rc != E_OK)
-		log_event(LOG_WARN, "checkpoint", "why=\"%s\"", e.text);
+		log_event(EV_checkpoint_failed, "why=\"%s\"", e.text);
 	n->checkpoint_retry_ms = now + CHECKPOINT_RETRY_MS;
 	buf_free(&entry);
 }
@@ -170,8 +170,8 @@ static void watch_space(struct node *n)
 	bool low = store_space_check(n->store, 0, &e) != E_OK;
 
 	if (low != n->space_low)
-		log_event(low ? LOG_ERROR : LOG_INFO, "disk_space",
-		    "low=%d why=\"%s\"", low, low ? e.text : "");
+		log_event(low ? EV_space_low : EV_space_back, "why=\"%s\"",
+		    low ? e.text : "");
 	n->space_low = low;
 	metric_set(M_space_low, low);
 }

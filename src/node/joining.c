@@ -44,7 +44,7 @@ static enum code ask(struct node *n, struct join *j, bool *done, struct err *e)
 	    join_poll(j, buf_span(&n->provision.join_request), &said, &one);
 
 	if (rc != E_OK) {
-		log_event(LOG_WARN, "join", "code=%s why=\"%s\"", code_name(rc),
+		log_event(EV_join_failed, "code=%s why=\"%s\"", code_name(rc),
 		    one.text);
 		snprintf(
 		    text, sizeof(text), "cannot ask to join: %s", one.text);
@@ -72,8 +72,7 @@ enum code joining_wait(struct node *n, struct err *e)
 	    p->servers.n, p->root_sha256, e);
 
 	if (rc == E_OK)
-		log_event(LOG_INFO, "joining",
-		    "trust_domain=%s cluster=%s servers=%zu",
+		log_event(EV_joining, "trust_domain=%s cluster=%s servers=%zu",
 		    p->config.trust_domain, p->config.cluster, p->servers.n);
 	while (rc == E_OK && !done && !atomic_load(&n->stop)) {
 		rc = ask(n, j, &done, e);
@@ -84,7 +83,7 @@ enum code joining_wait(struct node *n, struct err *e)
 	if (rc != E_OK)
 		return err_wrap(e, rc, "joining");
 	if (done)
-		log_event(LOG_INFO, "approved", "id=%llu",
+		log_event(EV_approved, "id=%llu",
 		    (unsigned long long)p->config.node_id);
 	return E_OK;
 }

@@ -45,7 +45,7 @@ static void note_state(struct node *n, const struct raft_ready *rd)
 		return;
 	n->leader = rd->leader;
 	n->role = rd->state;
-	log_event(LOG_INFO, "raft_state", "role=%s term=%llu leader=%llu",
+	log_event(EV_raft_state, "role=%s term=%llu leader=%llu",
 	    raft_state_name(n->role), (unsigned long long)n->term,
 	    (unsigned long long)n->leader);
 	if (n->leader != 0)
@@ -144,7 +144,7 @@ static void check_readers(struct node *n)
 	struct err e = {0};
 
 	if (store_reader_check(n->store, &freed, &e) != E_OK)
-		log_event(LOG_WARN, "reader_check", "why=\"%s\"", e.text);
+		log_event(EV_reader_check_failed, "why=\"%s\"", e.text);
 }
 
 static void by_clock(struct node *n)
@@ -263,7 +263,7 @@ static enum code start(struct node *n, struct err *e)
 	    (rc = verify_start(n, e)) != E_OK ||
 	    (rc = publish_start(n, e)) != E_OK)
 		return rc;
-	log_event(LOG_INFO, "started",
+	log_event(EV_started,
 	    "trust_domain=%s cluster=%s id=%llu applied=%llu last=%llu",
 	    n->provision.config.trust_domain, n->provision.config.cluster,
 	    (unsigned long long)n->id,
@@ -336,7 +336,7 @@ enum code node_run(struct node *n, struct err *e)
 		rc = turn(n, e);
 	if (rc != E_OK)
 		return rc; /* as after a crash: nothing more is promised */
-	log_event(LOG_INFO, "stopping", "id=%llu", (unsigned long long)n->id);
+	log_event(EV_stopping, "id=%llu", (unsigned long long)n->id);
 	rc = hand_over(n, e);
 	stopped = drain(n, rc == E_OK ? e : NULL);
 	if (rc == E_OK)

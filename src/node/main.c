@@ -107,8 +107,8 @@ int main(int argc, char **argv)
 		rc = node_run(running, &e);
 	}
 	if (rc != E_OK) {
-		log_event(LOG_ERROR, "ended", "code=%s why=\"%s\"",
-		    code_name(rc), e.text);
+		log_event(
+		    EV_ended, "code=%s why=\"%s\"", code_name(rc), e.text);
 		/* After a failed write nothing more may be promised. */
 		_Exit(EXIT_FAILURE);
 	}

@@ -58,7 +58,7 @@ static void set_peer(struct node *n, uint64_t id,
 	rc = mesh_peer_set(n->mesh, id, key, address, &e);
 	p->in_mesh = rc == E_OK;
 	if (rc != E_OK)
-		log_event(LOG_ERROR, "peer_refused", "id=%llu why=\"%s\"",
+		log_event(EV_peer_refused, "id=%llu why=\"%s\"",
 		    (unsigned long long)id, e.text);
 }
 
@@ -150,7 +150,7 @@ enum code peers_tell(struct node *n, uint64_t to, enum mesh_channel channel,
 	if (rc == E_OK)
 		rc = mesh_send(n->mesh, to, channel, buf_span(&b));
 	else
-		log_event(LOG_ERROR, "mesh_encode", "why=\"%s\"", e.text);
+		log_event(EV_mesh_encode_failed, "why=\"%s\"", e.text);
 	buf_free(&b);
 	return rc;
 }
@@ -250,9 +250,8 @@ static enum code on_message(
 		return E_OK; /* as if it were lost */
 	if (rc != E_OK) {
 		metric_inc(M_mesh_rejected);
-		log_event(LOG_WARN, "mesh_message_invalid",
-		    "peer=%llu why=\"%s\"", (unsigned long long)p->id,
-		    bad.text);
+		log_event(EV_mesh_message_invalid, "peer=%llu why=\"%s\"",
+		    (unsigned long long)p->id, bad.text);
 		return E_OK;
 	}
 	switch (w.kind) {
@@ -291,7 +290,7 @@ enum code peers_receive(struct node *n, struct err *e)
 
 static bool same(const struct ca_checkpoint *a, const struct ca_checkpoint *b)
 {
-	return a->tree_size == b->tree_size &&
+	return a->index == b->index &&
 	       memcmp(a->root, b->root, SHA256_LEN) == 0 &&
 	       memcmp(a->state_digest, b->state_digest, SHA256_LEN) == 0;
 }
@@ -310,7 +309,9 @@ void peers_compare(struct node *n)
 			const struct ca_checkpoint *c =
 			    &n->peers[i].checkpoints[k];
 
-			if (c->index != own.index)
+			/* Whoever lost a leaf, or has one more, is at another
+			 * index by then. */
+			if (c->tree_size != own.tree_size)
 				continue;
 			agree += same(c, &own);
 			differ += !same(c, &own);

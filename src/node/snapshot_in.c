@@ -89,7 +89,7 @@ static enum code begin(
 	if (rc == E_OK)
 		rc = ca_open(&s->ca, s->db, n->crypto, e);
 	if (rc == E_OK)
-		log_event(LOG_INFO, "snapshot_arrives", "peer=%llu index=%llu",
+		log_event(EV_snapshot_arrives, "peer=%llu index=%llu",
 		    (unsigned long long)from,
 		    (unsigned long long)s->message->snapshot->index);
 	return rc;
@@ -220,7 +220,7 @@ enum code snapshot_in_chunk(
 		return E_OK;
 	if (!peers_fault(rc))
 		return err_set(e, rc, "receiving a snapshot: %s", why.text);
-	log_event(LOG_WARN, "snapshot_refused", "peer=%llu why=\"%s\"",
+	log_event(EV_snapshot_refused, "peer=%llu why=\"%s\"",
 	    (unsigned long long)from, why.text);
 	if (n->receiving != NULL && n->receiving->stream == c->stream)
 		snapshot_in_drop(n);

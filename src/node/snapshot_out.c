@@ -34,10 +34,9 @@ void snapshot_out_stop(struct node *n, struct peer *p, bool ok)
 	if (s == NULL)
 		return;
 	p->sending = NULL;
-	log_event(ok ? LOG_INFO : LOG_WARN, "snapshot_sent",
-	    "peer=%llu index=%llu chunks=%llu ok=%d", (unsigned long long)p->id,
-	    (unsigned long long)s->meta.index, (unsigned long long)s->acked,
-	    ok);
+	log_event(ok ? EV_snapshot_sent : EV_snapshot_not_sent,
+	    "peer=%llu index=%llu chunks=%llu", (unsigned long long)p->id,
+	    (unsigned long long)s->meta.index, (unsigned long long)s->acked);
 	store_snapshot_close(s->rows);
 	free(s->message);
 	free(s);
@@ -103,7 +102,7 @@ static void go_on(struct node *n, struct peer *p)
 
 	if (send_more(n, p, &e) == E_OK)
 		return;
-	log_event(LOG_ERROR, "snapshot_read", "peer=%llu why=\"%s\"",
+	log_event(EV_snapshot_read_failed, "peer=%llu why=\"%s\"",
 	    (unsigned long long)p->id, e.text);
 	snapshot_out_stop(n, p, false);
 }
@@ -149,12 +148,12 @@ void snapshot_out_start(struct node *n, const struct raft_message *m)
 	snapshot_out_stop(n, p, false);
 	p->sending = open_out(n, m, &e);
 	if (p->sending == NULL) {
-		log_event(LOG_ERROR, "snapshot_open", "peer=%llu why=\"%s\"",
+		log_event(EV_snapshot_open_failed, "peer=%llu why=\"%s\"",
 		    (unsigned long long)p->id, e.text);
 		raft_report_snapshot(n->raft, m->to, false);
 		return;
 	}
-	log_event(LOG_INFO, "snapshot_begins", "peer=%llu index=%llu",
+	log_event(EV_snapshot_begins, "peer=%llu index=%llu",
 	    (unsigned long long)p->id,
 	    (unsigned long long)p->sending->meta.index);
 	go_on(n, p);

@@ -66,7 +66,7 @@ static void check(struct verifier *v, const struct ca_record *rec)
 	    !signature_holds(v, &v->entry->u.issue, &e)) {
 		metric_inc(M_record_bad);
 		atomic_store(&v->n->bad_record, rec->index);
-		log_event(LOG_ERROR, "record_signature_bad",
+		log_event(EV_record_signature_bad,
 		    "index=%llu proposer=%llu why=\"%s\"",
 		    (unsigned long long)rec->index,
 		    (unsigned long long)v->entry->proposer, e.text);

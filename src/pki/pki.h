@@ -1,6 +1,9 @@
-/* pki.h -- X.509 for quorate: parse what comes from outside with OpenSSL, write
- * certificates and CRLs with our own small deterministic DER encoder.
- * Functions are reentrant; any thread. */
+/* pki.h -- X.509 for quorate.  Certificates and CRLs are written by our own
+ * small deterministic DER encoder; requests and CA certificates are stepped
+ * through by a strict reader of our own, so that every node judges them alike;
+ * keys and signatures are OpenSSL's, and so are the names in a request.
+ * What takes a buf appends to it; on an error it may hold a part.  OpenSSL's
+ * error queue is empty after every function.  Reentrant; any thread. */
 #ifndef QUORATE_PKI_PKI_H
 #define QUORATE_PKI_PKI_H
 
@@ -29,7 +32,8 @@ enum code pki_key_id(
 enum code pki_sign(
     struct buf *sig, EVP_PKEY *key, struct span msg, struct err *e) MUST_CHECK;
 bool pki_verify(struct span spki, struct span msg, struct span sig);
-/* The functions src/ca needs; stateless. */
+/* The functions src/ca needs; stateless.  root and issuer allocate nothing but
+ * for the signature. */
 struct ca_crypto pki_ca_crypto(void);
 
 /* ---- SPIFFE IDs ---- */
@@ -67,7 +71,7 @@ struct pki_issuer {
 	uint8_t key_id[CA_KEY_ID_LEN];
 	uint64_t not_after_s;
 };
-/* From an issuer certificate; spans borrow from cert. */
+/* From a CA certificate; spans borrow from cert.  It is read, not judged. */
 enum code pki_issuer_from_cert(
     struct span cert, struct pki_issuer *out, struct err *e) MUST_CHECK;
 /* TBSCertificate of a record (ca_issue), RFC 5280 §4.1: deterministic. */
@@ -113,7 +117,7 @@ enum code pki_operator_cert(struct buf *der, EVP_PKEY *key, struct span name,
 /* ---- PEM ---- */
 enum code pki_pem_add(struct buf *out, const char *label, struct span der,
     struct err *e) MUST_CHECK;
-/* The first block with that label. */
+/* The first block with that label; E_NOTFOUND. */
 enum code pki_pem_first(struct span pem, const char *label, struct buf *der,
     struct err *e) MUST_CHECK;
 

@@ -34,7 +34,8 @@ static bool read_usage(struct ca_cert *c, struct span v)
 	struct span bits;
 
 	if (!der_take(&v, DER_BIT_STRING, &bits, NULL) || v.len != 0 ||
-	    bits.len < 2 || bits.p[0] > 7)
+	    bits.len < 2 || bits.p[0] > 7 ||
+	    (bits.p[bits.len - 1] & ((1 << bits.p[0]) - 1)) != 0)
 		return false;
 	c->usage = bits.p[1];
 	return true;

@@ -114,7 +114,7 @@ static void send_replies(struct child *c, unsigned n)
 /* Only a broken node sends what does not add up. */
 static _Noreturn void broken(const char *what)
 {
-	log_event(LOG_ERROR, "signer_broken_message", "what=%s", what);
+	log_event(EV_signer_broken_message, "what=%s", what);
 	_exit(1);
 }
 

@@ -6,11 +6,14 @@
 # `make test` replays the corpora with the ordinary compiler; `make fuzz` builds
 # with libFuzzer and the sanitizers and runs each for FUZZ_SECONDS (of them,
 # FUZZ='NAME...').  What crashes is left in the target's corpus.
-FUZZ_TARGETS := wire_entry:wire wire_mesh:wire wire_csr:wire envelope:wire
+FUZZ_TARGETS := wire_entry:wire wire_mesh:wire wire_csr:wire envelope:wire \
+	pki_csr:pki pki_cert:pki
 FUZZ_HELP_wire_entry := tests/unit/wire/sample.c tests/unit/wire/tell.c
 FUZZ_HELP_wire_mesh := $(FUZZ_HELP_wire_entry)
 FUZZ_HELP_wire_csr := $(FUZZ_HELP_wire_entry)
 FUZZ_HELP_envelope := $(FUZZ_HELP_wire_entry)
+FUZZ_TARGETS += ca_apply:wire
+FUZZ_HELP_ca_apply := tests/unit/ca/mem.c
 
 FUZZ_SECONDS ?= 60
 FUZZ_NAMES := $(foreach t,$(FUZZ_TARGETS),$(firstword $(subst :, ,$(t))))
@@ -37,7 +40,7 @@ $(FUZZ_PROGRAMS):
 	@$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
 
 .PHONY: fuzz fuzz-programs fuzz-seeds
-fuzz-programs: $(FUZZ_PROGRAMS)
+fuzz-programs: $(FUZZ:%=$(B)/tests/fuzz/fuzz_%)
 
 # The build has a folder of its own: clang, and a sanitizer that gcc lacks.
 fuzz:

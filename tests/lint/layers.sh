@@ -20,6 +20,7 @@ src/client|base wire pki client quorate ca raft|openssl sodium curl jansson
 src/node|base ca wire pki signer store mesh auth front node raft client quorate|openssl sodium cyaml yaml jansson seccomp
 src/cli|base ca wire pki client cli quorate node signer store raft|openssl sodium jansson curl
 src/devtoken|base pki ca wire raft|openssl sodium jansson
+src/docgen|base cli node|
 '
 libs='sodium protobuf-c quorate.pb-c openssl seccomp lmdb nng cjose jansson event2 nghttp2 curl cyaml yaml'
 mods='base ca wire pki signer store mesh auth front kube node client cli raft quorate'

@@ -68,13 +68,20 @@ static void a_wrong_passphrase_or_label_is_denied(void **state)
 	buf_free(&sealed);
 }
 
+/* Each costs a derivation, which sanitizers make a second long. */
+#ifdef QUORATE_SANITIZED
+#define STEP 7
+#else
+#define STEP 1
+#endif
+
 static void an_altered_octet_is_denied(void **state)
 {
 	struct buf sealed = {0};
 
 	(void)state;
 	MUST(pki_seal(&sealed, "root key", secret, phrase, true, &err));
-	for (size_t i = 0; i < sealed.len; i++) {
+	for (size_t i = 0; i < sealed.len; i += STEP) {
 		struct buf out = {0};
 
 		sealed.p[i] ^= 1;

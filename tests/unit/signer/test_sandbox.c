@@ -199,7 +199,7 @@ static void does_its_work(void)
 	       pki_sign(&sig, key, text, NULL) == E_OK &&
 	       pki_verify(buf_span(&spki), text, buf_span(&sig)) &&
 	       clock_unix_ms() > 0 && random_u64() != 0;
-	log_event(LOG_DEBUG, "signer_test", "ok=%d", good);
+	log_event(EV_signer_broken_message, "what=test ok=%d", good);
 	if (!good)
 		_exit(1);
 }
