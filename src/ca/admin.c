@@ -469,9 +469,11 @@ static enum code take_root_crl(struct ca *ca, const struct ca_view *v,
 	enum code rc;
 
 	rc = ca->crypto.root_crl(
-	    ca->crypto.ctx, v->root_crl, v->root_cert, SPAN_EMPTY, &last, e);
-	if (rc != E_OK)
-		return err_wrap(e, rc, "the root CRL in the state");
+	    ca->crypto.ctx, v->root_crl, v->root_cert, SPAN_EMPTY, &last, &why);
+	if (rc == E_INVAL)
+		last = 0; /* Genesis took any: whatever comes is better */
+	else if (rc != E_OK)
+		return err_set(e, rc, "%s", why.text);
 	rc = ca->crypto.root_crl(
 	    ca->crypto.ctx, crl, v->root_cert, lists, &number, &why);
 	if (rc == E_INVAL)

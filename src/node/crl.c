@@ -84,7 +84,7 @@ void crl_freeze_due(struct node *n)
 			mono < last->at_ms + PROPOSED_AGAIN_MS))
 			continue;
 		if (propose_freeze(n, is, c, now_ms, &e) != E_OK) {
-			log_event(LOG_WARN, "crl_freeze", "why=\"%s\"", e.text);
+			log_event(EV_crl_freeze_failed, "why=\"%s\"", e.text);
 			return;
 		}
 		memcpy(last->issuer, is->key_id, CA_KEY_ID_LEN);
@@ -139,7 +139,8 @@ void crl_frozen(struct node *n, const struct ca_freeze_crl *f)
 	free(rows);
 	/* A conflict: at a start the log is gone through once more. */
 	if (rc != E_OK)
-		log_event(rc == E_CONFLICT ? LOG_INFO : LOG_ERROR, "crl_sign",
+		log_event(
+		    rc == E_CONFLICT ? EV_crl_sign_skipped : EV_crl_sign_failed,
 		    "number=%llu code=%s why=\"%s\"",
 		    (unsigned long long)f->number, code_name(rc), e.text);
 }

@@ -207,7 +207,7 @@ static void watch_clock(struct node *n)
 		    (long long)(median > 0 ? median : -median),
 		    median > 0 ? "behind" : "ahead of");
 	if (was_off != (n->clock_off[0] != '\0'))
-		log_event(was_off ? LOG_INFO : LOG_ERROR, "clock",
+		log_event(was_off ? EV_clock_right : EV_clock_off,
 		    "off_ms=%lld why=\"%s\"", (long long)-median, n->clock_off);
 }
 

@@ -52,8 +52,7 @@ static enum code put(
 		return rc;
 	memcpy(p->sum[file], sum, sizeof(sum));
 	p->known[file] = true;
-	log_event(
-	    LOG_INFO, "published", "file=%s bytes=%zu", names[file], data->len);
+	log_event(EV_published, "file=%s bytes=%zu", names[file], data->len);
 	return E_OK;
 }
 
@@ -112,7 +111,7 @@ static void publish(struct publisher *p)
 		atomic_store(&p->n->published, index);
 	} else if (rc != E_NOTFOUND) { /* no Genesis yet */
 		p->retry_ms = clock_mono_ms() + RETRY_MS;
-		log_event(LOG_ERROR, "publish", "dir=%s code=%s why=\"%s\"",
+		log_event(EV_publish_failed, "dir=%s code=%s why=\"%s\"",
 		    p->dir, code_name(rc), e.text);
 	}
 	for (int i = 0; i < FILES; i++)

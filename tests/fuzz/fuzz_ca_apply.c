@@ -53,8 +53,45 @@ static enum code issuer_facts(void *ctx, struct span cert, struct span root,
 	return facts(cert, out, e);
 }
 
-static const struct ca_crypto crypto = {
-    odd_verify, root_facts, issuer_facts, NULL};
+static enum code odd_root_crl(void *ctx, struct span crl, struct span root,
+    struct span lists, uint64_t *number, struct err *e)
+{
+	(void)ctx;
+	(void)root;
+	if (crl.len == 0 || (crl.p[0] & 1) == 0)
+		return err_set(e, E_INVAL, "an even CRL");
+	*number = crl.len + lists.len;
+	return E_OK;
+}
+
+static enum code odd_anchor(void *ctx, struct span cert, struct err *e)
+{
+	(void)ctx;
+	return cert.len != 0 && (cert.p[0] & 1) != 0
+		   ? E_OK
+		   : err_set(e, E_INVAL, "an even certificate");
+}
+
+static enum code rows_tbs(void *ctx, struct buf *out, struct span issuer,
+    uint64_t number, uint64_t this_s, uint64_t next_s,
+    const struct ca_revoked *rows, size_t n, struct err *e)
+{
+	(void)ctx;
+	(void)issuer;
+	buf_add_u64be(out, number);
+	buf_add_u64be(out, this_s);
+	buf_add_u64be(out, next_s);
+	for (size_t i = 0; i < n; i++)
+		buf_add(out, rows[i].serial, CA_SERIAL_LEN);
+	return buf_check(out, e);
+}
+
+static const struct ca_crypto crypto = {.verify = odd_verify,
+    .root = root_facts,
+    .issuer = issuer_facts,
+    .root_crl = odd_root_crl,
+    .anchor = odd_anchor,
+    .crl_tbs = rows_tbs};
 
 static struct ca *opened(struct mem *m)
 {

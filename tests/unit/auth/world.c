@@ -429,7 +429,8 @@ static void second_cluster(struct world *w)
 
 void world_make(struct world *w)
 {
-	struct ca_crypto crypto = {yes, root_facts, issuer_facts, NULL};
+	struct ca_crypto crypto = {
+	    .verify = yes, .root = root_facts, .issuer = issuer_facts};
 	struct err e = {0};
 
 	*w = (struct world){.log_s = (uint64_t)time(NULL) - 3600};
