@@ -40,7 +40,7 @@ planted() {
 			<<<"$out" &&
 		grep -q '^VIOLATION stuck: south .* is not that of 2 other nodes' \
 			<<<"$out" &&
-		XX
+		! grep -q '^VIOLATION lost: .* of \(east\|west\)' <<<"$out"
 	rc=$?
 	[ $rc -ne 0 ] ||
 		rm -rf "$(sed -n "s/^the nodes' data and logs: //p" <<<"$out")"
