@@ -44,7 +44,7 @@ DEPS_node := client front auth mesh store signer pki wire ca raft base
 DEPS_cli := client node pki wire ca base
 MODULES := base ca wire pki signer store mesh auth front client node cli
 
-LIBS := -lcjose -ljansson -lcyaml -lcurl -lnghttp2 -levent_openssl \
+LIBS := -ljansson -lcyaml -lcurl -lnghttp2 -levent_openssl \
 	-levent_pthreads -levent -lnng -llmdb -lprotobuf-c -lseccomp -lssl \
 	-lcrypto -lsodium
 
@@ -141,7 +141,7 @@ clean:
 
 DEBIAN := build-essential pkg-config protobuf-c-compiler libprotobuf-c-dev \
 	libssl-dev libnng-dev liblmdb-dev libsodium-dev libnghttp2-dev \
-	libevent-dev libcjose-dev libjansson-dev libcurl4-openssl-dev \
+	libevent-dev libjansson-dev libcurl4-openssl-dev \
 	libcyaml-dev libseccomp-dev libcmocka-dev openssl curl jq
 
 # Quiet where nothing is missing.  Needs root only if something is.
