@@ -136,6 +136,7 @@ struct peer {
 	struct ca_checkpoint checkpoints[PEER_CHECKPOINTS];
 	size_t checkpoints_n;
 	struct snapshot_out *sending; /* NULL: no snapshot is under way */
+	uint64_t refused_ms;          /* when it last refused one; 0: never */
 };
 
 struct peer *peers_find(struct node *n, uint64_t id); /* or NULL */

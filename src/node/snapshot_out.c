@@ -13,6 +13,7 @@
 #define CHUNK_BYTES (128 * 1024)
 #define QUIET_MS 1000    /* then send again what is not acknowledged */
 #define GIVE_UP_MS 30000 /* without any progress */
+#define AGAIN_MS 1000    /* after the peer refused one */
 
 struct snapshot_out {
 	struct store_snapshot *rows;
@@ -145,6 +146,11 @@ void snapshot_out_start(struct node *n, const struct raft_message *m)
 		raft_report_snapshot(n->raft, m->to, false);
 		return;
 	}
+	/* Each costs the peer all its rows before it can say no. */
+	if (p->refused_ms != 0 && clock_mono_ms() - p->refused_ms < AGAIN_MS) {
+		raft_report_snapshot(n->raft, m->to, false);
+		return;
+	}
 	snapshot_out_stop(n, p, false);
 	p->sending = open_out(n, m, &e);
 	if (p->sending == NULL) {
@@ -166,6 +172,7 @@ void snapshot_out_ack(struct node *n, struct peer *p, const struct wire_ack *a)
 	if (s == NULL || a->stream != s->stream)
 		return;
 	if (a->failed) {
+		p->refused_ms = clock_mono_ms();
 		snapshot_out_stop(n, p, false);
 		return;
 	}

@@ -19,6 +19,18 @@ same "only the names of quorate.h are global" "$(
 )" "$(nm -g --defined-only "$prefix/lib/libquorate.a" |
 	awk 'NF == 3 { print $3 }' | sort)"
 
+# The unit and the proxy's configuration, as those who read them judge.
+sed "s|/usr/local|$prefix|" "$ROOT/deploy/systemd/quorated.service" \
+	>"$T/quorated.service"
+if command -v systemd-analyze >/dev/null; then
+	check "systemd takes the unit" env MANPATH="$prefix/share/man" \
+		systemd-analyze verify "$T/quorated.service"
+fi
+if command -v haproxy >/dev/null; then
+	check "HAProxy takes its configuration" \
+		haproxy -c -q -f "$ROOT/deploy/haproxy.cfg"
+fi
+
 flags=$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs quorate)
 # shellcheck disable=SC2086 # words
 must "the example compiles against it" cc -std=c11 -Wall -Werror \

@@ -14,7 +14,7 @@ src/pki|base ca wire pki raft|openssl sodium
 src/signer|base ca wire pki signer raft|openssl sodium seccomp
 src/store|base ca wire store raft|sodium lmdb
 src/mesh|base ca wire mesh raft|sodium nng
-src/auth|base ca wire pki auth raft|openssl sodium cjose jansson
+src/auth|base ca wire pki auth raft|openssl sodium jansson
 src/front|base ca wire pki auth front raft|openssl sodium event2 nghttp2 jansson
 src/client|base wire pki client quorate ca raft|openssl sodium curl jansson
 src/node|base ca wire pki signer store mesh auth front node raft client quorate|openssl sodium cyaml yaml jansson seccomp
@@ -22,7 +22,7 @@ src/cli|base ca wire pki client cli quorate node signer store raft|openssl sodiu
 src/devtoken|base pki ca wire raft|openssl sodium jansson
 src/docgen|base cli node|
 '
-libs='sodium protobuf-c quorate.pb-c openssl seccomp lmdb nng cjose jansson event2 nghttp2 curl cyaml yaml'
+libs='sodium protobuf-c quorate.pb-c openssl seccomp lmdb nng jansson event2 nghttp2 curl cyaml yaml'
 mods='base ca wire pki signer store mesh auth front kube node client cli raft quorate'
 
 bad=0
