@@ -65,6 +65,19 @@ static enum code run_get(struct cli_args *a, struct err *e)
 
 /* ---- set ---- */
 
+/* With two wanted and no way to add a second to a command, nobody could change
+ * anything any more, this number included. */
+static enum code check_signatures(const struct ca_policy *p, struct err *e)
+{
+	if (p->admin_signatures <= 1)
+		return E_OK;
+	return err_set(e, E_UNSUPPORTED,
+	    "--admin-signatures %u: this version cannot collect a second "
+	    "operator's signature on a command, so nobody could change "
+	    "anything any more; leave it at 1",
+	    p->admin_signatures);
+}
+
 /* One row an option; returns how many were given, or -1. */
 static int take_options(
     const struct cli_args *a, struct ca_policy *p, struct err *e)
@@ -151,6 +164,8 @@ static enum code run_set(struct cli_args *a, struct err *e)
 	if (given == 0)
 		return cli_usage(
 		    e, "policy set changes nothing without an option");
+	if ((rc = check_signatures(&probe, e)) != E_OK)
+		return rc;
 	rc = session_open(&s, a, SESSION_OPERATOR, e);
 	if (rc != E_OK)
 		return rc;
@@ -172,7 +187,8 @@ const struct cli_command cli_policy[] = {
 	    {"--quota-identity", "N",
 		"leaves an identity and hour; 0: no limit"},
 	    {"--quota-cluster", "N", "leaves a cluster and hour; 0: no limit"},
-	    {"--admin-signatures", "N", "operators who must sign a command"},
+	    {"--admin-signatures", "N",
+		"operators who must sign a command (only 1 yet)"},
 	    {NULL, NULL, NULL}}},
     {0},
 };

@@ -81,6 +81,8 @@ expect 1 "nobody waits for approval" 'no node of cluster west waits' \
 	q issuer approve west --passphrase-file "$T/passphrase"
 expect 1 "a policy that cannot be" 'ttl|lifetime|longer' \
 	q policy set --ttl-max 30d
+expect 1 "a policy that would lock everybody out" 'nobody could change' \
+	q policy set --admin-signatures 2
 expect 1 "a folder that is no operator's" 'not an operator' \
 	q status --identity "$T/tokens"
 
@@ -112,6 +114,11 @@ expect 1 "a text that is no token" 'token' \
 	q join --token quorate-join-v1.e30 --data "$T/w" \
 	--listen "${ADDR[west]}"
 check "nothing is left behind" not test -e "$T/w"
+must "a token for a second" \
+	q token create --cluster late --out "$T/tokens/late" --ttl 1s
+expect 1 "a token that has expired" 'join token has expired' \
+	q join --token-file "$T/tokens/late" --data "$T/late" \
+	--listen "$NET.99"
 must "west asks" node_ask west
 must "and is heard" wait_for 15 node_pending west
 echo 'wrong horse' >"$T/wrong"
