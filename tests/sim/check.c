@@ -120,8 +120,10 @@ static void check_commit(struct node *n, raft_index from, raft_index to)
 				    ULL(i));
 			continue;
 		}
-		*p = (struct position){p->v, p->n, p->cap, true, false, term,
-		    n->raft->term, hash, 0};
+		p->committed = true;
+		p->term = term;
+		p->in_term = n->raft->term;
+		p->hash = hash;
 		w->count[SIM_COMMIT]++;
 		w->max_commit = i > w->max_commit ? i : w->max_commit;
 		if (n->raft->state == RAFT_LEADER)
@@ -146,8 +148,33 @@ void check_applied(struct node *n, const struct raft_entry *e)
 	p->chain = n->machine.hash;
 }
 
+static uint64_t hash_ids(uint64_t h, const raft_id *ids, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ ids[i]) * 0x100000001b3u;
+	return (h ^ n << 32) * 0x100000001b3u;
+}
+
+/* At one index there is one configuration. */
+void check_conf(struct node *n)
+{
+	const struct raft_conf_state *c = &n->machine.conf;
+	struct position *p = position(n->w, n->machine.applied);
+	uint64_t h = 0xcbf29ce484222325u + c->auto_leave;
+
+	h = hash_ids(h, c->voters, c->voters_n);
+	h = hash_ids(h, c->voters_outgoing, c->voters_outgoing_n);
+	h = hash_ids(h, c->learners, c->learners_n);
+	h = hash_ids(h, c->learners_next, c->learners_next_n);
+	if (p->conf != 0 && p->conf != h)
+		sim_fail(n->w, "configurations differ at %llu on n%llu",
+		    ULL(n->machine.applied), ULL(n->id));
+	p->conf = h;
+}
+
 void check_installed(struct node *n)
 {
+	check_conf(n);
 	struct position *p = position(n->w, n->machine.applied);
 
 	if (p->chain != n->machine.hash)
@@ -250,6 +277,29 @@ static void check_log(struct node *n, raft_index from, raft_index to)
 	}
 }
 
+/* What the core tracks is its configuration, no more and no less. */
+static void check_tracker(struct node *n)
+{
+	const struct tracker *t = &n->raft->tracker;
+	const struct raft_conf_state *c = &t->conf;
+	size_t others = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		const struct progress *p = &t->peers[i];
+		bool learner = id_in(c->learners, c->learners_n, p->id);
+
+		if (learner == tracker_is_voter(t, p->id) ||
+		    learner != p->learner)
+			sim_fail(n->w, "n%llu tracks n%llu as what it is not",
+			    ULL(n->id), ULL(p->id));
+	}
+	for (size_t i = 0; i < c->voters_outgoing_n; i++)
+		others += !id_in(c->voters, c->voters_n, c->voters_outgoing[i]);
+	if (t->n != c->voters_n + c->learners_n + others)
+		sim_fail(n->w, "n%llu tracks %zu of %zu members", ULL(n->id),
+		    t->n, c->voters_n + c->learners_n + others);
+}
+
 static void remember(struct node *n, raft_index last)
 {
 	n->seen_term = n->raft->term;
@@ -290,6 +340,7 @@ void check_node(struct node *n)
 		sim_fail(w, "n%llu: applied %llu, commit %llu, last %llu",
 		    ULL(n->id), ULL(r->log.applied), ULL(r->log.committed),
 		    ULL(last));
+	check_tracker(n);
 	log_term(&r->log, last, &term);
 	if (last != n->seen_last || term != n->seen_last_term ||
 	    r->log.offset != n->tail_offset || r->log.tail_n != n->tail_n)

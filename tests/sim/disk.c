@@ -240,6 +240,7 @@ void machine_apply(struct node *n, const struct raft_entry *e)
 		change_conf(n, e);
 	check_applied(n, e);
 	s->applied = e->index;
+	check_conf(n);
 }
 
 /* The log may be cut only below what the machine would not lose. */

@@ -25,6 +25,13 @@ static void tune_story(struct world *w)
 		t->nodes = 5;
 		t->nemesis_ms = 300 + sim_below(w, 200);
 		t->drop = 0;
+	} else if (draw == 2) {
+		t->story = STORY_JOINT;
+		t->voters = t->nodes = 5;
+		t->nemesis_ms = 300 + sim_below(w, 200);
+		t->delay_max = 2 + sim_below(w, 10);
+		t->client_ms = 5 + sim_below(w, 20);
+		t->drop = 0;
 	}
 }
 
@@ -64,7 +71,7 @@ void nemesis_tune(struct world *w)
 	/* Without both, a member that may not campaign and got to a later term
 	 * ignores its leader for ever: etcd's rule, kept. */
 	if (!t->pre_vote && !t->check_quorum &&
-	    (t->changes || t->story == STORY_LAG))
+	    (t->changes || t->story == STORY_LAG || t->story == STORY_JOINT))
 		t->check_quorum = true;
 }
 
@@ -314,6 +321,49 @@ static void lag(struct world *w)
 	}
 }
 
+/* Two of five leave or come back.  The leader is slow to apply it and stays
+ * with two others, a majority of the five; those who remain know of the joint,
+ * and are a majority of the three, but not of both. */
+static void joint(struct world *w)
+{
+	struct node *leader = sim_leader(w);
+	struct raft_conf_change c = {RAFT_JOINT_EXPLICIT, 2, {{RAFT_NOP, 0}}};
+	raft_id a, b;
+
+	if (w->stage % 3 == 0)
+		net_heal(w);
+	if (leader == NULL || leader->paused_until > w->now)
+		return;
+	a = 1 + leader->id % 5;
+	b = 1 + a % 5;
+	switch (w->stage++ % 3) {
+	case 0:
+		if (leader->raft->tracker.conf.voters_outgoing_n > 0) {
+			c.n = 0;
+			c.transition = RAFT_AUTO;
+		} else {
+			bool back = leader->raft->tracker.conf.voters_n == 5;
+
+			leader->apply.slow_until = w->now + 1500;
+			c.changes[0] = (struct raft_change){
+			    back ? RAFT_REMOVE : RAFT_ADD_VOTER, a};
+			c.changes[1] = (struct raft_change){
+			    back ? RAFT_REMOVE : RAFT_ADD_VOTER, b};
+		}
+		raft_propose_conf_change(leader->raft, &c);
+		node_after(leader);
+		break;
+	case 1:
+		for (raft_id x = 1; x <= 5; x++)
+			for (raft_id y = 1; y <= 5; y++)
+				if ((x == leader->id || x == a || x == b) &&
+				    y != leader->id && y != a && y != b)
+					set_cut(w, x, y);
+		break;
+	default: break;
+	}
+}
+
 static void mischief(struct world *w)
 {
 	const struct tuning *t = &w->t;
@@ -364,6 +414,7 @@ void nemesis_act(struct world *w)
 	case STORY_NONE: mischief(w); break;
 	case STORY_CHURN: churn(w); break;
 	case STORY_LAG: lag(w); break;
+	case STORY_JOINT: joint(w); break;
 	}
 	sim_schedule(w, (struct event){.at = w->now + t->nemesis_ms / 2 +
 					     sim_below(w, t->nemesis_ms),

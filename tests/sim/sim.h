@@ -129,7 +129,8 @@ struct event {
 enum sim_story { /* some seeds press on one weak spot */
 	STORY_NONE,
 	STORY_CHURN, /* leaders fall as soon as they rise */
-	STORY_LAG    /* membership moves on while some apply late */
+	STORY_LAG,   /* membership moves on while some apply late */
+	STORY_JOINT  /* a leader does not know yet that it is in a joint */
 };
 
 struct tuning { /* drawn anew for each seed */
@@ -155,7 +156,7 @@ struct position { /* what any log ever held at an index, and what won */
 	size_t n, cap;
 	bool committed, applied;
 	raft_term term, in_term; /* of the entry; of the leader that did it */
-	uint64_t hash, chain;
+	uint64_t hash, chain, conf;
 };
 
 struct pending_read {
@@ -245,6 +246,7 @@ void check_node(struct node *n);
 void check_all(struct world *w);
 void check_send(struct node *n, const struct raft_message *m);
 void check_applied(struct node *n, const struct raft_entry *e);
+void check_conf(struct node *n); /* as of what it has applied */
 void check_installed(struct node *n);
 void check_free(struct world *w);
 
