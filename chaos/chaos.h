@@ -99,7 +99,7 @@ json_t *look_json(
 /* GET of a node's port 9090: 200.  Otherwise why has what it said. */
 bool look_ready(const struct node *n, char why[400]);
 
-/* ---- clients.c: load generators ---- */
+/* ---- clients.c: who asks ---- */
 
 struct client_load {
 	pid_t pid;
@@ -107,6 +107,25 @@ struct client_load {
 };
 bool clients_start(struct chaos *c);
 bool clients_stop(struct chaos *c);
+
+/* ---- worker.c ---- */
+
+/* Written by workers, read by all. */
+struct shared {
+	uint64_t read_ok, read_failed, read_stale;
+	char stale[400]; /* the first of them */
+};
+bool workers_make(struct chaos *c);
+/* A process that works until it is told to end; 0: none. */
+pid_t worker_start(
+    struct chaos *c, void (*work)(struct chaos *c, struct rng *r));
+bool worker_told(void);
+bool worker_stop(pid_t *pid);
+/* What a load generator was told last. */
+bool worker_last_ack(
+    const struct chaos *c, size_t load, char serial[2 * SERIAL_LEN + 1]);
+/* Linearizable reads of it. */
+void worker_read(struct chaos *c, struct rng *r);
 
 /* ---- nemesis.c ---- */
 
@@ -153,6 +172,10 @@ const struct ack *books_find(
 /* Every promise, on every node. */
 void check_all(struct chaos *c);
 
+/* ---- logs.c ---- */
+
+void logs_read(struct chaos *c);
+
 /* ---- report.c ---- */
 
 void report_event(struct chaos *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -172,6 +195,8 @@ struct chaos {
 	struct node nodes[NODES];
 	struct client *client[NODES];
 	struct client_load loads[LOADS];
+	pid_t reader;
+	struct shared *shared;
 	/* drawn from the seed */
 	unsigned heartbeat_ms, election_ms, compact_after, pause_ms, streams;
 	struct rng plan;
@@ -181,6 +206,8 @@ struct chaos {
 	uint64_t logged, untold; /* certificates; those nobody was told of */
 	size_t rebuilt;
 	struct books books;
+	unsigned elections, snapshots;
+	json_t *warnings; /* events of the nodes: how often */
 	size_t violations;
 	struct {
 		const char *name;

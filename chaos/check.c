@@ -312,6 +312,12 @@ void check_all(struct chaos *c)
 		converge(c);
 	}
 	check_heads(c);
+	if (c->shared->read_stale > 0)
+		report_violation(c, "stale",
+		    "%llu linearizable reads missed what was acknowledged "
+		    "before, the first of %s",
+		    (unsigned long long)c->shared->read_stale,
+		    c->shared->stale);
 	check_acks_once(c);
 	for (size_t i = 0; i < NODES; i++) {
 		if (read_log(c, i, &all[i]))

@@ -1,5 +1,6 @@
-/* clients.c -- the load generators: some requests share connections, some have
- * one each; all go to another node when theirs does not answer. */
+/* clients.c -- who asks while the nemesis strikes.  Of the load generators, one
+ * shares connections among its requests and one opens a fresh one for each;
+ * both go to another node when theirs does not answer. */
 #include <signal.h>
 
 #include "base/fs.h"
@@ -42,12 +43,13 @@ bool clients_start(struct chaos *c)
 	snprintf(streams, sizeof(streams), "%u", c->streams);
 	snprintf(pause_ms, sizeof(pause_ms), "%u", c->pause_ms);
 	return start(c, 0, "3", streams, pause_ms, NULL) &&
-	       start(c, 1, "2", "2", "100", "--fresh");
+	       start(c, 1, "2", "2", "100", "--fresh") &&
+	       (c->reader = worker_start(c, worker_read)) != 0;
 }
 
 bool clients_stop(struct chaos *c)
 {
-	bool ok = true;
+	bool ok = worker_stop(&c->reader);
 
 	for (size_t i = 0; i < LOADS; i++)
 		if (c->loads[i].pid > 0)

@@ -104,7 +104,7 @@ static int run(struct chaos *c)
 {
 	draw_world(c);
 	c->begin_ms = clock_mono_ms();
-	if (!world_make(c) || !clients_start(c)) {
+	if (!workers_make(c) || !world_make(c) || !clients_start(c)) {
 		fputs("quorate-chaos: the world could not be made\n", stderr);
 		c->o.keep = true;
 		return 3;
@@ -114,10 +114,11 @@ static int run(struct chaos *c)
 	c->begin_us = unix_us();
 	nemesis_run(c);
 	if (!clients_stop(c))
-		report_violation(c, "client", "a load generator does not end");
+		report_violation(c, "client", "a client does not end");
 	report_event(c, "clients have ended: checking");
 	(void)books_read(c);
 	check_all(c);
+	logs_read(c);
 	report_event(c, "checked");
 	report_all(c);
 	return c->violations == 0 ? 0 : 1;
@@ -142,5 +143,6 @@ int main(int argc, char **argv)
 	rc = run(&chaos);
 	world_end(&chaos);
 	books_free(&chaos.books);
+	json_decref(chaos.warnings);
 	return rc;
 }

@@ -74,6 +74,12 @@ void nemesis_reap(struct chaos *c)
 				    "load generator %zu ended with status %d",
 				    i, proc_status(wstatus));
 			}
+		if (c->reader == pid) {
+			c->reader = 0;
+			report_violation(c, "client",
+			    "the reader ended with status %d",
+			    proc_status(wstatus));
+		}
 	}
 }
 

@@ -169,6 +169,18 @@ static void report_errors(const struct chaos *c)
 	json_decref(all);
 }
 
+static void report_nodes(const struct chaos *c)
+{
+	const char *name;
+	json_t *v;
+
+	printf("nodes: %u times a leader, %u snapshots installed", c->elections,
+	    c->snapshots);
+	json_object_foreach(c->warnings, name, v)
+	    printf(", %lld %s", (long long)json_integer_value(v), name);
+	putchar('\n');
+}
+
 void report_all(struct chaos *c)
 {
 	printf("seed: %llu\n", (unsigned long long)c->o.seed);
@@ -180,11 +192,16 @@ void report_all(struct chaos *c)
 	    (unsigned long long)sum_of(c, "refused"),
 	    (unsigned long long)sum_of(c, "unknown"),
 	    (unsigned long long)sum_of(c, "unreachable"));
+	printf("read: %llu found, %llu unavailable, %llu stale\n",
+	    (unsigned long long)c->shared->read_ok,
+	    (unsigned long long)c->shared->read_failed,
+	    (unsigned long long)c->shared->read_stale);
 	printf("log: %llu certificates of workloads, %llu of them "
 	       "acknowledged to nobody; %zu rebuilt on every node\n",
 	    (unsigned long long)c->logged, (unsigned long long)c->untold,
 	    c->rebuilt);
 	report_windows(c);
+	report_nodes(c);
 	report_verdict(c);
 	printf("again: make %s MINUTES=%llu SEED=%llu\n",
 	    c->o.planted ? "chaos-planted" : "chaos",

@@ -147,7 +147,7 @@ static bool init(struct chaos *c, char sets[3][48])
 	    "--cluster", n->name, "--data", n->data, "--admin", admin,
 	    "--listen", n->ip, "--settle", "0", "--passphrase-file", pass,
 	    "--cheap-sealing", "--set", sets[0], "--set", sets[1], "--set",
-	    sets[2], "--set", "log.level=warn", NULL};
+	    sets[2], NULL};
 
 	world_path(c, admin, "admin");
 	world_path(c, pass, "passphrase");
@@ -216,7 +216,7 @@ static bool join(struct chaos *c, size_t node, char sets[3][48])
 	    "token", "create", "--cluster", n->name, "--out", token, NULL};
 	const char *args[] = {"join", "--token-file", token, "--data", n->data,
 	    "--listen", n->ip, "--no-wait", "--set", sets[0], "--set", sets[1],
-	    "--set", sets[2], "--set", "log.level=warn", NULL};
+	    "--set", sets[2], NULL};
 	char name[64];
 
 	snprintf(name, sizeof(name), "join-%s", n->name);
