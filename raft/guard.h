@@ -22,7 +22,9 @@
 	X(READ_OWN_TERM, true, "no read before the term's no-op [6.4]")        \
 	X(READ_QUORUM, true, "a quorum confirms the leader of a read [6.4]")   \
 	X(ELECTION_QUORUM, true, "a quorum elects [3.4]")                      \
-	X(HEARTBEAT_COMMIT, false, "a heartbeat commits only what matches")
+	X(HEARTBEAT_COMMIT, false, "a heartbeat commits only what matches")    \
+	X(JOINT_COMMITS, false, "both halves of a joint commit [4.3]")         \
+	X(JOINT_ELECTS, false, "both halves of a joint elect [4.3]")
 
 enum raft_guard {
 #define X(name, broken, what) RAFT_GUARD_##name,

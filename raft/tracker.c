@@ -93,7 +93,7 @@ raft_index tracker_committed(struct tracker *t)
 	raft_index b = majority_committed(
 	    t, t->conf.voters_outgoing, t->conf.voters_outgoing_n);
 
-	return a < b ? a : b;
+	return RAFT_GUARD(JOINT_COMMITS, true) && b < a ? b : a;
 }
 
 static enum vote_result majority_tally(const raft_id *ids, size_t n,
@@ -122,7 +122,7 @@ enum vote_result tracker_tally(const struct tracker *t,
 	enum vote_result b = majority_tally(
 	    t->conf.voters_outgoing, t->conf.voters_outgoing_n, says, arg);
 
-	if (a == b)
+	if (a == b || !RAFT_GUARD(JOINT_ELECTS, true))
 		return a;
 	return a == VOTE_LOST || b == VOTE_LOST ? VOTE_LOST : VOTE_PENDING;
 }
