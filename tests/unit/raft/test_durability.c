@@ -226,9 +226,14 @@ static void nothing_is_applied_before_the_disk_holds_it(void **state)
 	c->peer[1].slow_disk = true;
 	cluster_propose(c, 1, "x");
 	cluster_settle(c); /* committed by the other two */
+	for (size_t i = 0; i < c->peer[1].op_n; i++)
+		cluster_say(c, "n1 has yet to %s",
+		    raft_message_name(c->peer[1].op[i]->type));
 	cluster_expect(c, "n1 commits 3\n"
 			  "n2 applies 2/3 \"x\"\n"
-			  "n3 applies 2/3 \"x\"\n");
+			  "n3 applies 2/3 \"x\"\n"
+			  "n1 has yet to StorageAppend\n"
+			  "n1 has yet to StorageAppend\n");
 	cluster_disk_all(c, 1);
 	cluster_expect(c, "n1 applies 2/3 \"x\"\n");
 	cluster_free(c);

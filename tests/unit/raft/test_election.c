@@ -528,6 +528,32 @@ static void the_first_node_starts_from_a_change_in_its_log(void **state)
 	cluster_free(c);
 }
 
+/* What peers held in an earlier term they may have lost since to another
+ * leader: it must not count towards a commit. */
+static void a_leader_elected_again_knows_nothing_of_its_peers(void **state)
+{
+	struct cluster *c = cluster_new(3, plain);
+
+	(void)state;
+	cluster_elect(c, 1);
+	cluster_propose(c, 1, "x");
+	cluster_settle(c);
+	cluster_say_progress(c, 1);
+	cluster_elect(c, 2);
+	raft_campaign(node(c, 1));
+	while (cluster_status(c, 1).state != RAFT_LEADER) {
+		for (raft_id id = 1; id <= 3; id++)
+			cluster_disk_all(c, id);
+		cluster_deliver(c);
+	}
+	cluster_hush(c);
+	cluster_say_progress(c, 1);
+	cluster_expect(c, "n1 replicate match 4 next 5\n"
+			  "n2 probe match 0 next 5 paused inactive\n"
+			  "n3 probe match 0 next 5 paused inactive\n");
+	cluster_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -551,6 +577,7 @@ int main(void)
 	    cmocka_unit_test(a_candidate_first_applies_committed_changes),
 	    cmocka_unit_test(a_learner_does_not_campaign),
 	    cmocka_unit_test(the_first_node_starts_from_a_change_in_its_log),
+	    cmocka_unit_test(a_leader_elected_again_knows_nothing_of_its_peers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

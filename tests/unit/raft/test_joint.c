@@ -364,6 +364,33 @@ static void a_joint_elects_by_both_majorities(void **state)
 	}
 }
 
+/* A voter of the old half is a learner once the joint is left, and tracked as
+ * one; until then it votes. */
+static void a_voter_becomes_a_learner_when_the_joint_ends(void **state)
+{
+	struct cluster *c = cluster_new(3, plain);
+
+	(void)state;
+	cluster_elect(c, 1);
+	change(c, RAFT_JOINT_EXPLICIT, "l3");
+	cluster_hush(c);
+	cluster_say_conf(c, 1);
+	cluster_say_progress(c, 1);
+	cluster_expect(c, "n1: voters(1 2) outgoing(1 2 3) next(3)\n"
+			  "n1 replicate match 3 next 4\n"
+			  "n2 replicate match 3 next 4\n"
+			  "n3 replicate match 3 next 4\n");
+	change(c, RAFT_AUTO, "");
+	cluster_hush(c);
+	cluster_say_conf(c, 1);
+	cluster_say_progress(c, 1);
+	cluster_expect(c, "n1: voters(1 2) learners(3)\n"
+			  "n1 replicate match 4 next 5\n"
+			  "n2 replicate match 4 next 5\n"
+			  "n3 replicate match 4 next 5 learner\n");
+	cluster_free(c);
+}
+
 /* The leader falls before it leaves the joint: the next one does. */
 static void a_new_leader_leaves_the_joint_of_the_old(void **state)
 {
@@ -440,6 +467,7 @@ int main(void)
 	    cmocka_unit_test(an_explicit_joint_lasts_until_it_is_left),
 	    cmocka_unit_test(a_joint_commits_by_both_majorities),
 	    cmocka_unit_test(a_joint_elects_by_both_majorities),
+	    cmocka_unit_test(a_voter_becomes_a_learner_when_the_joint_ends),
 	    cmocka_unit_test(a_new_leader_leaves_the_joint_of_the_old),
 	};
 

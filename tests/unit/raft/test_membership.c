@@ -369,6 +369,35 @@ static void a_learner_that_is_asked_votes(void **state)
 	cluster_free(c);
 }
 
+static void a_learner_that_is_promoted_counts(void **state)
+{
+	struct cluster *c = cluster_new(2, plain);
+
+	(void)state;
+	cluster_join(c, 3, plain);
+	cluster_elect(c, 1);
+	change(c, RAFT_AUTO, "l3");
+	cluster_tick(c, 1, 1);
+	cluster_settle(c);
+	cluster_tick(c, 1, 1);
+	cluster_settle(c);
+	change(c, RAFT_AUTO, "v3");
+	cluster_isolate(c, 2);
+	cluster_hush(c);
+	cluster_propose(c, 1, "x");
+	cluster_settle(c);
+	cluster_say_conf(c, 3);
+	cluster_say_progress(c, 1);
+	cluster_expect(c, "n1 commits 5\n"
+			  "n1 applies 2/5 \"x\"\n"
+			  "n3 applies 2/5 \"x\"\n"
+			  "n3: voters(1 2 3)\n"
+			  "n1 replicate match 5 next 6\n"
+			  "n2 replicate match 4 next 6\n"
+			  "n3 replicate match 5 next 6\n");
+	cluster_free(c);
+}
+
 static void a_learner_is_no_part_of_the_quorum_that_is_checked(void **state)
 {
 	struct cluster *c = cluster_new(3, NULL);
@@ -534,6 +563,7 @@ int main(void)
 	    cmocka_unit_test(a_follower_passes_a_change_on),
 	    cmocka_unit_test(a_learner_gets_the_log_and_has_no_say),
 	    cmocka_unit_test(a_learner_that_is_asked_votes),
+	    cmocka_unit_test(a_learner_that_is_promoted_counts),
 	    cmocka_unit_test(
 		a_learner_is_no_part_of_the_quorum_that_is_checked),
 	    cmocka_unit_test(a_removed_leader_leads_without_counting_itself),

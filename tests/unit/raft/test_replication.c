@@ -279,6 +279,73 @@ static void entries_of_earlier_terms_are_not_counted(void **state)
 	cluster_free(c);
 }
 
+/* What follows the entries of an APP in a follower's log may be another's: the
+ * APP vouches for nothing behind it, whatever is committed elsewhere. */
+static void an_append_commits_only_what_it_vouches_for(void **state)
+{
+	struct cluster *c = cluster_new(3, plain);
+
+	(void)state;
+	cluster_elect(c, 1);
+	cluster_isolate(c, 1);
+	cluster_propose(c, 1, "mine");
+	cluster_settle(c);
+	cluster_hush(c);
+	cluster_step(c, 1,
+	    (struct raft_message){.type = RAFT_MSG_APP,
+		.from = 2,
+		.term = 3,
+		.log_term = 1,
+		.index = 1,
+		.commit = 9});
+	cluster_step(c, 1,
+	    (struct raft_message){.type = RAFT_MSG_APP,
+		.from = 2,
+		.term = 3,
+		.log_term = 2,
+		.index = 2,
+		.commit = 9});
+	assert_int_equal(cluster_status(c, 1).hard.commit, 2);
+	assert_int_equal(cluster_status(c, 1).last_index, 3);
+	cluster_free(c);
+}
+
+/* A refusal that comes late, of something accepted since. */
+static void a_late_refusal_changes_nothing(void **state)
+{
+	struct cluster *c = cluster_new(3, plain);
+
+	(void)state;
+	cluster_elect(c, 1);
+	cluster_propose(c, 1, "x");
+	cluster_settle(c);
+	cluster_hush(c);
+	c->tell |= TELL_SENT;
+	cluster_step(c, 1,
+	    (struct raft_message){.type = RAFT_MSG_APP_RESP,
+		.from = 2,
+		.term = 2,
+		.index = 3,
+		.reject = true,
+		.reject_hint = 1,
+		.log_term = 1});
+	raft_report_unreachable(node(c, 1), 3); /* 3 is probed after 3 */
+	cluster_step(c, 1,
+	    (struct raft_message){.type = RAFT_MSG_APP_RESP,
+		.from = 3,
+		.term = 2,
+		.index = 2,
+		.reject = true,
+		.reject_hint = 1,
+		.log_term = 1});
+	cluster_settle(c);
+	cluster_say_progress(c, 1);
+	cluster_expect(c, "n1 replicate match 3 next 4\n"
+			  "n2 replicate match 3 next 4\n"
+			  "n3 probe match 3 next 4\n");
+	cluster_free(c);
+}
+
 /* ---- Flow ---- */
 
 static void two_messages_in_flight(struct raft_config *c)
@@ -464,6 +531,8 @@ int main(void)
 	    cmocka_unit_test(refusals_skip_whole_terms),
 	    cmocka_unit_test(a_contradicted_commit_stops_the_node),
 	    cmocka_unit_test(entries_of_earlier_terms_are_not_counted),
+	    cmocka_unit_test(an_append_commits_only_what_it_vouches_for),
+	    cmocka_unit_test(a_late_refusal_changes_nothing),
 	    cmocka_unit_test(the_window_bounds_messages_in_flight),
 	    cmocka_unit_test(the_window_bounds_bytes_in_flight),
 	    cmocka_unit_test(what_was_lost_is_sent_again),

@@ -1,4 +1,5 @@
-/* test_snapshots.c -- compaction, and what it takes to catch up after it [5]. */
+/* test_snapshots.c -- compaction, and what it takes to catch up after it [5].
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -522,6 +523,27 @@ static void nothing_is_applied_across_a_snapshot(void **state)
 	cluster_free(c);
 }
 
+/* A change from before the snapshot is applied late: the snapshot's
+ * configuration is the newer one. */
+static void a_change_from_before_a_snapshot_changes_nothing(void **state)
+{
+	struct cluster *c = left_behind(3);
+	struct raft_conf_change add = {RAFT_AUTO, 1, {{RAFT_ADD_VOTER, 7}}};
+	struct raft_conf_state out;
+
+	(void)state;
+	sends(c);
+	c->peer[3].slow_disk = true;
+	cluster_give(c, cluster_take(c, RAFT_MSG_SNAP, 3));
+	assert_int_equal(
+	    raft_apply_conf_change(node(c, 3), &add, &out), RAFT_OK);
+	assert_int_equal(out.voters_n, 3);
+	cluster_hush(c);
+	cluster_say_conf(c, 3);
+	cluster_expect(c, "n3: voters(1 2 3)\n");
+	cluster_free(c);
+}
+
 /* The disk answers for entries that a snapshot has replaced since. */
 static void an_ack_of_entries_before_a_snapshot_is_late(void **state)
 {
@@ -774,6 +796,7 @@ int main(void)
 	    cmocka_unit_test(a_snapshot_for_others_is_refused),
 	    cmocka_unit_test(a_snapshot_and_what_follows_are_written_in_order),
 	    cmocka_unit_test(nothing_is_applied_across_a_snapshot),
+	    cmocka_unit_test(a_change_from_before_a_snapshot_changes_nothing),
 	    cmocka_unit_test(an_ack_of_entries_before_a_snapshot_is_late),
 	    cmocka_unit_test(a_snapshot_counts_as_stored_in_a_later_term),
 	    cmocka_unit_test(of_two_snapshots_the_later_stays),
