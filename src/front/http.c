@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "front/http.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -431,6 +432,46 @@ enum code http_loop_new(struct http_loop **out, struct front *f, struct err *e)
 	return rc;
 }
 
+/* As gRPC's listener does: out of descriptors, it waits rather than spin. */
+static void on_accept_again(evutil_socket_t fd, short what, void *arg)
+{
+	struct site *s = arg;
+
+	(void)fd;
+	(void)what;
+	if (s->bound != NULL && s->connections < HTTP_CONNECTIONS_MAX)
+		evconnlistener_enable(
+		    evhttp_bound_socket_get_listener(s->bound));
+}
+
+/* The loop of this thread: evhttp keeps the listener's argument to itself. */
+static _Thread_local struct http_loop *running;
+
+static void on_started(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	running = arg;
+}
+
+static void on_accept_error(struct evconnlistener *l, void *arg)
+{
+	static const struct timeval pause = {.tv_usec = 100000};
+
+	(void)arg;
+	log_event(EV_accept_failed, "why=\"%s\"", strerror(errno));
+	for (size_t i = 0; running != NULL && i < running->sites_n; i++) {
+		struct site *s = &running->sites[i];
+
+		if (s->bound == NULL ||
+		    evhttp_bound_socket_get_listener(s->bound) != l)
+			continue;
+		evconnlistener_disable(l);
+		event_base_once(running->loop.base, -1, EV_TIMEOUT,
+		    on_accept_again, s, &pause);
+	}
+}
+
 static void configure(struct site *s)
 {
 	evhttp_set_timeout(s->http, HTTP_TIMEOUT_S);
@@ -466,11 +507,16 @@ enum code http_loop_listen(struct http_loop *h, uint16_t port, bool tls,
 		close(fd);
 		return err_set(e, E_IO, "listening on port %u", (unsigned)port);
 	}
+	evconnlistener_set_error_cb(
+	    evhttp_bound_socket_get_listener(s->bound), on_accept_error);
 	return E_OK;
 }
 
 enum code http_loop_run(struct http_loop *h, struct err *e)
 {
+	static const struct timeval now = {0};
+
+	event_base_once(h->loop.base, -1, EV_TIMEOUT, on_started, h, &now);
 	return loop_run(&h->loop, e);
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <sodium.h>
 
@@ -87,6 +88,18 @@ static void take_signals(void)
 	sigaction(SIGPIPE, &ignore, NULL);
 }
 
+/* As many connections as the system allows: 1,024 descriptors, the usual soft
+ * limit, is what one client can take up. */
+static void raise_files(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		return;
+	files.rlim_cur = files.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int main(int argc, char **argv)
 {
 	struct err e = {0};
@@ -101,6 +114,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "quorated: cannot start libsodium\n");
 		return EXIT_FAILURE;
 	}
+	raise_files();
 	rc = node_open(&running, dir, &e);
 	if (rc == E_OK) {
 		take_signals();
