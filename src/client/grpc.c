@@ -173,7 +173,8 @@ static enum verdict judge(struct client *c, struct grpc *g, struct attempt *a,
 	else
 		err_set(e, *rc, "%s",
 		    g->message[0] != '\0' ? g->message : code_name(*rc));
-	return *rc == E_UNAVAILABLE ? TRY_NEXT : TRY_DONE;
+	/* Exhausted: that node's disk may be full, another's is not. */
+	return *rc == E_UNAVAILABLE || *rc == E_EXHAUSTED ? TRY_NEXT : TRY_DONE;
 }
 
 static enum verdict grpc_try(struct client *c, const struct server *s,

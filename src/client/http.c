@@ -364,6 +364,8 @@ static enum verdict call_done(const struct server *s, struct attempt *a,
 		return TRY_DONE;
 	}
 	*rc = node_error(a, e);
+	if (*rc == E_EXHAUSTED) /* refused here before anything was proposed */
+		return TRY_NEXT;
 	if (*rc != E_UNAVAILABLE && *rc != E_TIMEOUT)
 		return TRY_DONE;
 	return call->r->once ? TRY_LOST : TRY_NEXT;

@@ -247,6 +247,17 @@ uint64_t look_age_ms(void *ctx)
 
 /* ---- Readiness ---- */
 
+/* How many entries others have applied and this node has not. */
+static uint64_t lag(const struct node *n)
+{
+	uint64_t applied = store_applied(n->store), most = applied;
+
+	for (size_t i = 0; i < n->peers_n; i++)
+		if (n->peers[i].applied > most)
+			most = n->peers[i].applied;
+	return most - applied;
+}
+
 void look_publish(struct node *n, const struct raft_status *st)
 {
 	const struct ca_node *self = node_self(n);
@@ -261,6 +272,11 @@ void look_publish(struct node *n, const struct raft_status *st)
 	else if (strcmp(role_name(n, st), "learner") == 0)
 		buf_add_str(&why, "this node is a learner: it still catches "
 				  "up before it votes\n");
+	if (lag(n) > NODE_LAG_MAX)
+		buf_printf(&why,
+		    "this node is %llu entries behind the others and catches "
+		    "up\n",
+		    (unsigned long long)lag(n));
 	if (st->leader == 0)
 		buf_add_str(&why, "no leader: fewer than a quorum of voters "
 				  "is in reach\n");

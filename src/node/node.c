@@ -149,8 +149,15 @@ static enum code start_front(struct node *n, struct err *e)
 static enum code open_parts(struct node *n, struct err *e)
 {
 	struct buf starting;
+	/* Looked at, and wiped, before the signer is forked: its memory holds
+	 * no key but its own. */
 	enum code rc = provision_open(&n->provision, n->dir, e);
 
+	provision_close(&n->provision);
+	if (rc == E_OK)
+		rc = start_signer(n, e);
+	if (rc == E_OK)
+		rc = provision_open(&n->provision, n->dir, e);
 	if (rc != E_OK)
 		return rc;
 	log_setup(n->provision.config.log_level, "quorated");
@@ -160,8 +167,7 @@ static enum code open_parts(struct node *n, struct err *e)
 	buf_init(&starting);
 	buf_add_str(&starting, "starting\n");
 	look_set_ready(n, &starting);
-	rc = start_signer(n, e);
-	return rc == E_OK ? start_front(n, e) : rc;
+	return start_front(n, e);
 }
 
 enum code node_open(struct node **out, const char *dir, struct err *e)

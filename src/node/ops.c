@@ -203,7 +203,7 @@ static enum code cannot_serve(const struct node *n, const char **why)
 	if (n->space_low) {
 		*why = "free disk space on this node is below store.reserve: "
 		       "nothing is accepted until there is more";
-		return E_UNAVAILABLE; /* here; another node can */
+		return E_EXHAUSTED; /* here: clients go on to the next node */
 	}
 	*why = "";
 	return E_OK;
