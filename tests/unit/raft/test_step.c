@@ -1,4 +1,5 @@
-/* test_step.c -- what comes in from outside, and what a caller may ask. */
+/* test_step.c -- what comes in from outside: messages, a caller's wishes, and
+ * what storage answers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -275,6 +276,79 @@ static void every_code_and_type_has_a_name(void **state)
 	assert_string_equal(raft_message_name(RAFT_MSG_TYPES), "unknown");
 }
 
+/* ---- Storage that cannot read ---- */
+
+static int broken;
+
+static int breaks(void *ctx, struct raft_snapshot *out)
+{
+	(void)ctx;
+	(void)out;
+	return broken;
+}
+
+/* As after a crash: every later call answers the same, and no work comes. */
+static void a_storage_that_cannot_read_stops_the_node(void **state)
+{
+	struct cluster *c;
+	static const int rows[] = {RAFT_EIO, RAFT_ENOMEM};
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		broken = rows[i];
+		c = cluster_new(3, plain);
+		cluster_crash(c, 1);
+		c->peer[1].config.storage.snapshot = breaks;
+		cluster_start(c, 1);
+		cluster_elect(c, 1);
+		cluster_isolate(c, 3);
+		cluster_propose(c, 1, "x");
+		cluster_settle(c);
+		cluster_compact(c, 1, 3);
+		cluster_heal(c);
+		raft_report_unreachable(node(c, 1), 3);
+		cluster_tick(c, 1, 1);
+		cluster_settle(c);
+		assert_int_equal(cluster_propose(c, 1, "y"), broken);
+		assert_int_equal(raft_campaign(node(c, 1)), broken);
+		assert_int_equal(raft_read_index(node(c, 1), 1), broken);
+		assert_false(raft_has_ready(node(c, 1)));
+		cluster_free(c);
+	}
+}
+
+static int gives_nothing(void *ctx, raft_index lo, raft_index hi,
+    size_t max_size, struct raft_entry **out, size_t *n)
+{
+	(void)ctx;
+	(void)lo;
+	(void)hi;
+	(void)max_size;
+	*out = NULL;
+	*n = 0;
+	return RAFT_OK;
+}
+
+/* Storage that breaks its promise of one entry at the least. */
+static void a_storage_that_gives_nothing_stops_the_node(void **state)
+{
+	struct cluster *c = cluster_new(1, plain);
+
+	(void)state;
+	cluster_elect(c, 1);
+	cluster_propose(c, 1, "x");
+	cluster_settle(c);
+	cluster_crash(c, 1);
+	c->peer[1].applied = 2;
+	c->peer[1].config.storage.entries = gives_nothing;
+	cluster_start(c, 1);
+	cluster_hush(c);
+	cluster_settle(c);
+	assert_int_equal(cluster_propose(c, 1, "y"), RAFT_EIO);
+	cluster_expect(c, "n1 stops: storage could not read\n");
+	cluster_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -286,6 +360,8 @@ int main(void)
 	    cmocka_unit_test(a_commit_index_alone_needs_no_sync),
 	    cmocka_unit_test(a_configuration_that_cannot_be_is_refused),
 	    cmocka_unit_test(every_code_and_type_has_a_name),
+	    cmocka_unit_test(a_storage_that_cannot_read_stops_the_node),
+	    cmocka_unit_test(a_storage_that_gives_nothing_stops_the_node),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
