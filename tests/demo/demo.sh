@@ -49,9 +49,12 @@ seconds() { # ms
 for ip in "$NET".{1,2,3}; do
 	for port in 8443 8444 8080 9090 7700; do
 		! port_open "$ip" $port || {
-			echo "$ip:$port is in use: is a demo still running?" \
-				"It said how to stop it; or choose other" \
-				"addresses: DEMO_NET=127.0.2" >&2
+			cat >&2 <<-BUSY
+				demo: $ip:$port is in use.
+				If a demo was left running (KEEP=1), it said how to stop it.
+				If another program has the port on this address: DEMO_NET=127.0.2
+				chooses others.  On every address: stop it for half a minute.
+			BUSY
 			exit 1
 		}
 	done
