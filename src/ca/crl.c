@@ -281,7 +281,8 @@ enum code apply_freeze(struct ca *ca, const struct ca_freeze_crl *f,
 	/* The row's bytes go with the first write. */
 	if (c.signature.len > sizeof(signature))
 		return err_set(e, E_CORRUPT, "a CRL row's signature");
-	memcpy(signature, c.signature.p, c.signature.len);
+	if (c.signature.len > 0)
+		memcpy(signature, c.signature.p, c.signature.len);
 	c.signature = span_of(signature, c.signature.len);
 	held = ca_view_ref(ca->view);
 	/* RFC 5280 §3.3: an entry stays on one CRL after its expiry. */
