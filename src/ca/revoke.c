@@ -220,10 +220,25 @@ static enum code put_block(
 			  : rc;
 }
 
+const char *ca_reason_name(enum ca_reason r)
+{
+	switch (r) {
+	case CA_REASON_UNSPECIFIED: return "unspecified";
+	case CA_REASON_KEY_COMPROMISE: return "keyCompromise";
+	case CA_REASON_CA_COMPROMISE: return "cACompromise";
+	case CA_REASON_AFFILIATION_CHANGED: return "affiliationChanged";
+	case CA_REASON_SUPERSEDED: return "superseded";
+	case CA_REASON_CESSATION: return "cessationOfOperation";
+	case CA_REASON_PRIVILEGE_WITHDRAWN: return "privilegeWithdrawn";
+	}
+	return "unknown";
+}
+
 static enum code check_one(struct ca *ca, enum ca_revoke_by by,
     struct span what, struct ca_result *out, struct err *e)
 {
 	uint8_t key[CA_BLOCK_KEY_LEN];
+	struct ca_block block;
 	struct span val;
 	enum code rc;
 
@@ -232,12 +247,15 @@ static enum code check_one(struct ca *ca, enum ca_revoke_by by,
 	rc = state_get(ca, CA_T_BLOCK, block_key(key, by, what), &val, e);
 	if (rc == E_NOTFOUND)
 		return E_OK;
+	if (rc == E_OK)
+		rc = row_block_read(val, &block, e);
 	if (rc != E_OK)
 		return rc;
 	return refuse(out, CA_BLOCKED,
-	    "%s is revoked, and gets no certificate until an operator lifts "
-	    "that (quorate revoke --lift)",
-	    by == CA_REVOKE_IDENTITY ? "the identity" : "the pod");
+	    "%s is revoked (%s), and gets no certificate until an operator "
+	    "lifts that (quorate revoke --lift)",
+	    by == CA_REVOKE_IDENTITY ? "the identity" : "the pod",
+	    ca_reason_name(block.reason));
 }
 
 enum code block_check(struct ca *ca, struct span identity, struct span pod,

@@ -175,6 +175,8 @@ enum ca_reason {
 	CA_REASON_CESSATION = 5,
 	CA_REASON_PRIVILEGE_WITHDRAWN = 9,
 };
+/* RFC 5280's own name of it. */
+const char *ca_reason_name(enum ca_reason r);
 
 enum ca_revoke_by {
 	CA_REVOKE_SERIAL = 1,   /* and what was renewed from it */

@@ -68,7 +68,7 @@ static json_t *revoked_json(const struct ca *ca, const struct ca_issue *i)
 		return json_null();
 	o = json_object();
 	json_set(o, "time", json_time_s(r.revoked_s));
-	json_set(o, "reason", json_string(reason_name(r.reason)));
+	json_set(o, "reason", json_string(ca_reason_name(r.reason)));
 	return o;
 }
 

@@ -187,20 +187,6 @@ enum code view_get(struct exchange *x, struct err *e)
 
 /* ---- GET /v1/blocks ---- */
 
-const char *reason_name(enum ca_reason r)
-{
-	switch (r) {
-	case CA_REASON_UNSPECIFIED: return "unspecified";
-	case CA_REASON_KEY_COMPROMISE: return "keyCompromise";
-	case CA_REASON_CA_COMPROMISE: return "cACompromise";
-	case CA_REASON_AFFILIATION_CHANGED: return "affiliationChanged";
-	case CA_REASON_SUPERSEDED: return "superseded";
-	case CA_REASON_CESSATION: return "cessationOfOperation";
-	case CA_REASON_PRIVILEGE_WITHDRAWN: return "privilegeWithdrawn";
-	}
-	return "unknown";
-}
-
 static json_t *block_json(const struct ca_block *b)
 {
 	json_t *o = json_object();
@@ -209,7 +195,7 @@ static json_t *block_json(const struct ca_block *b)
 	    json_string(b->by == CA_REVOKE_POD ? "pod" : "identity"));
 	json_set(o, "what", json_span(b->what));
 	json_set(o, "since", json_time_ms(b->since_ms));
-	json_set(o, "reason", json_string(reason_name(b->reason)));
+	json_set(o, "reason", json_string(ca_reason_name(b->reason)));
 	return o;
 }
 
