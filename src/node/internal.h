@@ -193,6 +193,9 @@ bool crl_awaited(
 
 enum code publish_start(struct node *n, struct err *e) MUST_CHECK;
 void publish_view(struct node *n); /* there is a newer one */
+/* Why publish.dir is not up to date, as an alarm; false: it is, or there is
+ * none.  Any thread. */
+bool publish_failing(struct node *n, char *why, size_t size);
 void publish_stop(struct node *n);
 
 /* ---- api_cert.c ---- */

@@ -184,7 +184,7 @@ static void crl_alarms(const struct node *n, struct front_status *out)
 static void fill_alarms(struct node *n, struct front_status *out)
 {
 	uint64_t bad = atomic_load(&n->bad_record);
-	char text[200];
+	char text[240];
 
 	alarm(out, n->diverged);
 	alarm(out, n->alarm_members);
@@ -199,6 +199,8 @@ static void fill_alarms(struct node *n, struct front_status *out)
 		alarm(out, text);
 	}
 	crl_alarms(n, out);
+	if (publish_failing(n, text, sizeof(text)))
+		alarm(out, text);
 	if (!out->quorum)
 		alarm(out, "no leader: fewer than a quorum of voters is in "
 			   "reach, nothing is issued");

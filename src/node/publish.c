@@ -3,6 +3,7 @@
  * and holds together. */
 #include "node/internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -27,6 +28,7 @@ struct publisher {
 	pthread_cond_t wake;
 	bool stop;
 	uint64_t wanted; /* index of the newest view; under lock */
+	char why[200];   /* the last attempt failed; under lock */
 	uint64_t done;   /* what was published last */
 	uint64_t retry_ms;
 	uint8_t sum[FILES][SHA256_LEN]; /* of what the files hold */
@@ -94,6 +96,13 @@ static enum code read_state(
 	return rc;
 }
 
+static void set_why(struct publisher *p, const char *why)
+{
+	pthread_mutex_lock(&p->lock);
+	snprintf(p->why, sizeof(p->why), "%s", why);
+	pthread_mutex_unlock(&p->lock);
+}
+
 static void publish(struct publisher *p)
 {
 	struct buf out[FILES];
@@ -109,8 +118,10 @@ static void publish(struct publisher *p)
 	if (rc == E_OK) {
 		p->done = index;
 		atomic_store(&p->n->published, index);
+		set_why(p, "");
 	} else if (rc != E_NOTFOUND) { /* no Genesis yet */
 		p->retry_ms = clock_mono_ms() + RETRY_MS;
+		set_why(p, e.text);
 		log_event(EV_publish_failed, "dir=%s code=%s why=\"%s\"",
 		    p->dir, code_name(rc), e.text);
 	}
@@ -159,6 +170,20 @@ void publish_view(struct node *n)
 	p->wanted = n->view->applied;
 	pthread_cond_signal(&p->wake);
 	pthread_mutex_unlock(&p->lock);
+}
+
+bool publish_failing(struct node *n, char *why, size_t size)
+{
+	struct publisher *p = n->publisher;
+	bool failing;
+
+	if (p == NULL)
+		return false;
+	pthread_mutex_lock(&p->lock);
+	failing = p->why[0] != '\0';
+	snprintf(why, size, "publish.dir is not up to date: %s", p->why);
+	pthread_mutex_unlock(&p->lock);
+	return failing;
 }
 
 enum code publish_start(struct node *n, struct err *e)
