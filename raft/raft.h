@@ -169,6 +169,8 @@ struct raft_message *raft_message_copy(const struct raft_message *m);
 
 /* ---- Storage: pure reads of what is durable ---- */
 
+/* What is cut off the log was applied before, and its STORAGE_APPLY_RESP has
+ * been stepped; the snapshot covers it. */
 struct raft_storage {
 	void *ctx;
 	int (*initial_state)(
@@ -283,10 +285,19 @@ int raft_apply_conf_change(struct raft *r, const struct raft_conf_change *c,
 /* Ask for a read state (see raft_ready).  Lost silently when there is no
  * leader: ask again.  ctx is the caller's own, unique for each request. */
 int raft_read_index(struct raft *r, uint64_t ctx);
+/* Campaign now, if this node may: a voter that has applied every committed
+ * change. */
 int raft_campaign(struct raft *r);
+/* Ask the leader to hand over; proposals are dropped meanwhile, for an
+ * election timeout at most.  RAFT_ENOTFOUND: no such peer.  A learner, or a
+ * peer that does not catch up in time, is not an error: nothing changes. */
 int raft_transfer_leader(struct raft *r, raft_id to);
+/* Stop refusing votes for the sake of a leader that is known to be gone. */
 int raft_forget_leader(struct raft *r);
+/* Of a leader's peer: messages to it were lost. */
 void raft_report_unreachable(struct raft *r, raft_id id);
+/* The fate of a snapshot: without this, or an answer of the peer itself,
+ * nothing more is sent to it. */
 void raft_report_snapshot(struct raft *r, raft_id id, bool ok);
 
 /* ---- Work ---- */
@@ -321,7 +332,7 @@ struct raft_ready {
 	size_t messages_n;
 };
 
-bool raft_has_ready(const struct raft *r);
+bool raft_has_ready(const struct raft *r); /* false once a call was fatal */
 /* Everything is borrowed until the next raft_ready or raft_advance. */
 int raft_ready(struct raft *r, struct raft_ready *out);
 /* Sync storage only: what the last raft_ready gave is stored and applied. */
