@@ -40,7 +40,7 @@ enum code wire_csr_request_decode(struct span in, struct wire_csr_request *out,
 	if (m == NULL)
 		return err_nomem(e);
 	rc = memory_unpack(m, &quorate__istio_certificate_request__descriptor,
-	    in, "IstioCertificateRequest", &r, e);
+	    in, WIRE_LOOSE, "IstioCertificateRequest", &r, e);
 	if (rc == E_OK) {
 		out->validity_s = r->validity_duration;
 		rc = take_name(r->csr, CSR_MAX, "csr", &out->csr, e);
@@ -121,7 +121,7 @@ enum code wire_csr_response_decode(struct span in, struct span **chain,
 	if (m == NULL)
 		return err_nomem(e);
 	rc = memory_unpack(m, &quorate__istio_certificate_response__descriptor,
-	    in, "IstioCertificateResponse", &r, e);
+	    in, WIRE_LOOSE, "IstioCertificateResponse", &r, e);
 	if (rc == E_OK && r->n_cert_chain > CERTS_MAX)
 		rc = err_set(
 		    e, E_INVAL, "a chain of %zu certificates", r->n_cert_chain);

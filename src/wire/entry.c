@@ -138,8 +138,8 @@ static enum code take_envelope(struct wire_memory *m, const Quorate__Signed *in,
 	enum code rc;
 
 	if ((rc = memory_unpack(m, &quorate__admin_batch__descriptor,
-		 span_of(in->payload.data, in->payload.len), "command", &batch,
-		 e)) != E_OK ||
+		 span_of(in->payload.data, in->payload.len), WIRE_STRICT,
+		 "command", &batch, e)) != E_OK ||
 	    (rc = signature_input(m, WIRE_CONTEXT_ADMIN, in->payload,
 		 &out->signed_bytes, e)) != E_OK ||
 	    (rc = take_batch(m, batch, out, e)) != E_OK)
@@ -154,7 +154,8 @@ static enum code take_genesis(struct wire_memory *m, const Quorate__Signed *in,
 	enum code rc;
 
 	rc = memory_unpack(m, &quorate__genesis__descriptor,
-	    span_of(in->payload.data, in->payload.len), "Genesis", &g, e);
+	    span_of(in->payload.data, in->payload.len), WIRE_STRICT, "Genesis",
+	    &g, e);
 	if (rc != E_OK)
 		return rc;
 	if (in->n_signatures != 1 || g->operator_ == NULL ||
@@ -260,8 +261,8 @@ enum code wire_entry_decode(struct span in, struct ca_entry *out,
 	memset(out, 0, sizeof(*out));
 	if (m == NULL)
 		return err_nomem(e);
-	rc = memory_unpack(
-	    m, &quorate__entry__descriptor, in, "log entry", &entry, e);
+	rc = memory_unpack(m, &quorate__entry__descriptor, in, WIRE_STRICT,
+	    "log entry", &entry, e);
 	if (rc == E_OK) {
 		out->format = entry->format;
 		out->time_ms = entry->time_ms;
@@ -287,7 +288,7 @@ enum code wire_envelope_decode(struct span signed_msg, struct ca_envelope *out,
 	if (m == NULL)
 		return err_nomem(e);
 	rc = memory_unpack(m, &quorate__signed__descriptor, signed_msg,
-	    "signed command", &s, e);
+	    WIRE_STRICT, "signed command", &s, e);
 	if (rc == E_OK)
 		rc = take_envelope(m, s, out, e);
 	if (rc == E_OK)

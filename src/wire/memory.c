@@ -18,10 +18,9 @@ struct block {
 	_Alignas(16) uint8_t data[];
 };
 
-/* Parts of a message that repeat are merged, and each merge takes a copy of all
- * before it, which an arena does not free: without a bound, memory grows with
- * the square of the input.  No real message comes near this one: the smallest
- * rows take about 20 times their bytes. */
+/* What others than a log send may be many times its bytes when unpacked, if it
+ * is made for that; no real message comes near this bound: the smallest rows
+ * take about 20 times their bytes. */
 #define UNPACK_BASE 65536
 #define UNPACK_TIMES 32
 
@@ -94,7 +93,7 @@ void *memory_get(struct wire_memory *m, size_t n, size_t size)
 
 	if (n == 0)
 		n = 1;
-	if (n > WIRE_MESSAGE_MAX / size)
+	if (n > SIZE_MAX / 2 / size)
 		return NULL;
 	p = arena_alloc(m, n * size);
 	if (p != NULL)
@@ -103,23 +102,27 @@ void *memory_get(struct wire_memory *m, size_t n, size_t size)
 }
 
 enum code memory_unpack(struct wire_memory *m,
-    const ProtobufCMessageDescriptor *d, struct span in, const char *what,
-    void *out, struct err *e)
+    const ProtobufCMessageDescriptor *d, struct span in, enum wire_care care,
+    const char *what, void *out, struct err *e)
 {
 	ProtobufCAllocator arena = {arena_alloc, arena_free, m};
+	enum code rc;
 	void *msg;
 
 	if (in.len > WIRE_MESSAGE_MAX)
 		return err_set(
 		    e, E_INVAL, "%s: %zu bytes are too many", what, in.len);
-	m->limit = m->used + UNPACK_BASE + UNPACK_TIMES * in.len;
+	if ((rc = scan_message(d, in, care, what, e)) != E_OK)
+		return rc;
+	if (care == WIRE_LOOSE)
+		m->limit = m->used + UNPACK_BASE + UNPACK_TIMES * in.len;
 	msg = protobuf_c_message_unpack(d, &arena, in.len, in.p);
 	m->limit = SIZE_MAX;
 	if (msg == NULL && m->failed)
 		return err_nomem(e);
 	if (msg == NULL)
 		return err_set(e, E_INVAL,
-		    m->too_much ? "%s: its parts repeat too often"
+		    m->too_much ? "%s: it has too many parts"
 				: "%s: not a valid message",
 		    what);
 	*(void **)out = msg;

@@ -19,10 +19,17 @@ static inline void *memory_list(struct wire_memory *m, size_t n)
 	return memory_get(m, n, sizeof(void *));
 }
 
+/* How a message is read: scan.c says what STRICT, for all that is logged or
+ * signed, refuses besides. */
+enum wire_care { WIRE_STRICT, WIRE_LOOSE };
+
 /* Unpack into m.  E_INVAL with what; E_NOMEM. */
 enum code memory_unpack(struct wire_memory *m,
-    const ProtobufCMessageDescriptor *d, struct span in, const char *what,
-    void *out, struct err *e) MUST_CHECK;
+    const ProtobufCMessageDescriptor *d, struct span in, enum wire_care care,
+    const char *what, void *out, struct err *e) MUST_CHECK;
+/* scan.c: E_INVAL with what. */
+enum code scan_message(const ProtobufCMessageDescriptor *d, struct span in,
+    enum wire_care care, const char *what, struct err *e) MUST_CHECK;
 /* Append msg to out. */
 enum code memory_pack(
     struct buf *out, const void *msg, struct err *e) MUST_CHECK;

@@ -315,8 +315,8 @@ enum code wire_mesh_decode(struct span in, struct wire_mesh *out,
 	memset(out, 0, sizeof(*out));
 	if (m == NULL)
 		return err_nomem(e);
-	rc = memory_unpack(
-	    m, &quorate__mesh_message__descriptor, in, "mesh message", &msg, e);
+	rc = memory_unpack(m, &quorate__mesh_message__descriptor, in,
+	    WIRE_LOOSE, "mesh message", &msg, e);
 	if (rc == E_OK)
 		rc = take_mesh(m, msg, out, e);
 	if (rc == E_OK)
@@ -470,7 +470,7 @@ enum code wire_conf_state_decode(struct span in, struct raft_conf_state *out,
 	if (m == NULL)
 		return err_nomem(e);
 	rc = memory_unpack(m, &quorate__raft_conf_state__descriptor, in,
-	    "configuration", &c, e);
+	    WIRE_LOOSE, "configuration", &c, e);
 	if (rc == E_OK)
 		rc = take_conf(c, out, e);
 	wire_free(m);

@@ -257,6 +257,25 @@ static void snapshots_have_members_and_not_too_many(void **state)
 	wire_free(mem);
 }
 
+/* Two bytes each, and a hundred when unpacked. */
+static void many_small_parts_are_too_many(void **state)
+{
+	const size_t n = 100000;
+	struct wire_memory *mem;
+	struct wire_mesh m;
+	struct err e = {0};
+	struct buf b;
+
+	(void)state;
+	buf_init(&b);
+	buf_add(&b, "\x0a\xc0\x9a\x0c", 4); /* raft, 200,000 bytes */
+	for (size_t i = 0; i < n; i++)
+		buf_add(&b, "\x3a\x00", 2); /* an empty entry */
+	assert_int_equal(wire_mesh_decode(buf_span(&b), &m, &mem, &e), E_INVAL);
+	assert_string_equal(e.text, "mesh message: it has too many parts");
+	buf_free(&b);
+}
+
 static void mesh_messages_of_no_known_kind(void **state)
 {
 	struct wire_mesh m = {.kind = (enum wire_mesh_kind)6};
@@ -440,6 +459,7 @@ int main(void)
 	    cmocka_unit_test(a_status_names_whole_key_ids),
 	    cmocka_unit_test(a_chunk_has_short_keys),
 	    cmocka_unit_test(snapshots_have_members_and_not_too_many),
+	    cmocka_unit_test(many_small_parts_are_too_many),
 	    cmocka_unit_test(mesh_messages_of_no_known_kind),
 	    cmocka_unit_test(csr_requests_are_bounded),
 	    cmocka_unit_test(foreign_metadata_is_skipped),

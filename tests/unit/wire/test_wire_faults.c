@@ -167,6 +167,12 @@ static enum code encode_entry(void *arg, struct err *e)
 	case CA_REFRESH_KEYS:
 		rc = wire_refresh_encode(&b, 1, 2, &j->en.u.refresh, e);
 		break;
+	case CA_FREEZE_CRL:
+		rc = wire_freeze_encode(&b, 1, 2, &j->en.u.freeze_crl, e);
+		break;
+	case CA_SIGN_CRL:
+		rc = wire_sign_crl_encode(&b, 1, 2, &j->en.u.sign_crl, e);
+		break;
 	case CA_GENESIS:
 		rc = sample_signed_genesis(&msg, &j->en.u.genesis, e);
 		break;
@@ -192,7 +198,7 @@ static void entries(void **state)
 
 		sample_init(&s, seed);
 		buf_init(&b);
-		job.kind = (enum ca_kind)(CA_GENESIS + seed % 5);
+		job.kind = (enum ca_kind)(CA_GENESIS + seed % 7);
 		assert_int_equal(sample_entry(&s, job.kind, &b, NULL), E_OK);
 		in = buf_span(&b);
 		tried += exhaust(decode_entry, &in);
@@ -209,6 +215,12 @@ static void entries(void **state)
 			break;
 		case CA_CHECKPOINT:
 			sample_checkpoint(&s, &job.en.u.checkpoint);
+			break;
+		case CA_FREEZE_CRL:
+			sample_freeze(&s, &job.en.u.freeze_crl);
+			break;
+		case CA_SIGN_CRL:
+			sample_sign_crl(&s, &job.en.u.sign_crl);
 			break;
 		case CA_REFRESH_KEYS:
 			sample_refresh(&s, &job.en.u.refresh);
