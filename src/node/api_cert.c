@@ -151,8 +151,6 @@ static void ask_others(struct node *n)
 	struct heard *h;
 	struct err e = {0};
 
-	if (p->join_request.len == 0)
-		return; /* the first node has nobody to ask */
 	if (a->join == NULL &&
 	    join_open(&a->join, (const char *const *)p->servers.v, p->servers.n,
 		p->root_sha256, &e) != E_OK) {
@@ -178,6 +176,7 @@ void api_cert_check(struct node *n)
 	const struct ca_node *self = node_self(n);
 	uint64_t now = clock_mono_ms(), now_s = clock_unix_ms() / 1000;
 	char why[200];
+	bool own;
 
 	/* Half its life: the rest is there to notice that it is not renewed. */
 	if (a->asking || now < a->retry_ms || self == NULL || self->removed ||
@@ -185,8 +184,12 @@ void api_cert_check(struct node *n)
 		now_s <
 		    a->not_before_s + (a->not_after_s - a->not_before_s) / 2))
 		return;
+	own = !look_not_issuing(n, why, sizeof(why));
+	/* The first node has nobody else to ask. */
+	if (!own && n->provision.join_request.len == 0)
+		return;
 	a->retry_ms = now + RETRY_MS;
-	if (!look_not_issuing(n, why, sizeof(why)))
+	if (own)
 		ask_own(n);
 	else
 		ask_others(n);
