@@ -100,10 +100,12 @@ static enum code open_all(struct session *s, struct client **out, struct err *e)
 	return rc;
 }
 
-/* Does every CRL that the revocation changed hold it, on this node? */
+/* Does every CRL that the revocation changed hold it, on this node and in its
+ * publish.dir? */
 static bool is_out(json_t *view, uint64_t index)
 {
 	const json_t *row, *crls = json_object_get(view, "crls");
+	const json_t *published = json_object_get(view, "published");
 	size_t i;
 
 	if ((uint64_t)json_integer_value(json_object_get(view, "applied")) <
@@ -116,7 +118,14 @@ static bool is_out(json_t *view, uint64_t index)
 			 content = (uint64_t)json_integer_value(
 			     json_object_get(row, "content_index"));
 
-		if (dirty >= index && content < index)
+		if (dirty < index)
+			continue;
+		if (content < index)
+			return false;
+		if (json_is_integer(published) &&
+		    json_integer_value(published) <
+			json_integer_value(
+			    json_object_get(row, "signed_index")))
 			return false;
 	}
 	return true;

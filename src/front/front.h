@@ -101,6 +101,9 @@ struct front_ops {
 	/* How long this node has not been in touch with a quorum, milliseconds:
 	 * what it serves may be that old.  Any thread. */
 	uint64_t (*age_ms)(void *ctx);
+	/* publish.dir shows the state up to this index; UINT64_MAX: there is
+	 * none.  Any thread. */
+	uint64_t (*published)(void *ctx);
 	/* E_OK, or the reason this node is not ready, one per line. */
 	enum code (*ready)(void *ctx, struct buf *why);
 	/* Ed25519 signature of a tree head by this node's log key; 64 bytes. */

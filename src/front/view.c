@@ -169,6 +169,13 @@ static json_t *view_json(const struct ca_view *v)
 	return o;
 }
 
+static json_t *published(const struct exchange *x)
+{
+	uint64_t index = x->front->ops.published(x->front->ops.ctx);
+
+	return index == UINT64_MAX ? json_null() : json_u64(index);
+}
+
 enum code view_get(struct exchange *x, struct err *e)
 {
 	struct ca_view *v = NULL;
@@ -179,8 +186,12 @@ enum code view_get(struct exchange *x, struct err *e)
 		return rc;
 	rc = ca_view_load(r.ca, &v, e);
 	read_close(&r);
-	if (rc == E_OK)
-		rc = json_finish(x, view_json(v), e);
+	if (rc == E_OK) {
+		json_t *o = view_json(v);
+
+		json_set(o, "published", published(x));
+		rc = json_finish(x, o, e);
+	}
 	ca_view_unref(v);
 	return rc;
 }

@@ -214,6 +214,7 @@ void look_head(const struct node *n, struct ca_head *out);
 void look_status(void *ctx, struct front_status *out);
 enum code look_ready(void *ctx, struct buf *why);
 uint64_t look_age_ms(void *ctx);
+uint64_t look_published(void *ctx);
 /* What look_ready answers from now on; takes why. */
 void look_set_ready(struct node *n, struct buf *why);
 void look_publish(struct node *n, const struct raft_status *st);

@@ -184,7 +184,7 @@ static void crl_alarms(const struct node *n, struct front_status *out)
 static void fill_alarms(struct node *n, struct front_status *out)
 {
 	uint64_t bad = atomic_load(&n->bad_record);
-	char text[240];
+	char text[200];
 
 	alarm(out, n->diverged);
 	alarm(out, n->alarm_members);
@@ -245,6 +245,13 @@ uint64_t look_age_ms(void *ctx)
 	struct node *n = ctx;
 
 	return clock_mono_ms() - atomic_load(&n->in_touch_ms);
+}
+
+uint64_t look_published(void *ctx)
+{
+	struct node *n = ctx;
+
+	return n->publisher == NULL ? UINT64_MAX : atomic_load(&n->published);
 }
 
 /* ---- Readiness ---- */

@@ -140,6 +140,7 @@ static enum code start_front(struct node *n, struct err *e)
 	    .read_end = reads_end,
 	    .status = look_status,
 	    .age_ms = look_age_ms,
+	    .published = look_published,
 	    .ready = look_ready,
 	    .sign_head = sign_head};
 

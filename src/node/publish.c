@@ -28,7 +28,7 @@ struct publisher {
 	pthread_cond_t wake;
 	bool stop;
 	uint64_t wanted; /* index of the newest view; under lock */
-	char why[200];   /* the last attempt failed; under lock */
+	char why[160];   /* the last attempt failed; under lock */
 	uint64_t done;   /* what was published last */
 	uint64_t retry_ms;
 	uint8_t sum[FILES][SHA256_LEN]; /* of what the files hold */
@@ -99,7 +99,7 @@ static enum code read_state(
 static void set_why(struct publisher *p, const char *why)
 {
 	pthread_mutex_lock(&p->lock);
-	snprintf(p->why, sizeof(p->why), "%s", why);
+	snprintf(p->why, sizeof(p->why), "%.150s", why);
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -181,7 +181,7 @@ bool publish_failing(struct node *n, char *why, size_t size)
 		return false;
 	pthread_mutex_lock(&p->lock);
 	failing = p->why[0] != '\0';
-	snprintf(why, size, "publish.dir is not up to date: %s", p->why);
+	snprintf(why, size, "publish.dir is not up to date: %.150s", p->why);
 	pthread_mutex_unlock(&p->lock);
 	return failing;
 }

@@ -180,6 +180,12 @@ static uint64_t fake_age_ms(void *ctx)
 	return 7;
 }
 
+static uint64_t fake_published(void *ctx)
+{
+	(void)ctx;
+	return UINT64_MAX;
+}
+
 /* ---- Start and stop ---- */
 
 static enum code start_front(struct harness *h, struct err *e)
@@ -199,6 +205,7 @@ static enum code start_front(struct harness *h, struct err *e)
 	    .read_end = fake_read_end,
 	    .status = fake_status,
 	    .age_ms = fake_age_ms,
+	    .published = fake_published,
 	    .ready = fake_ready,
 	    .sign_head = fake_sign_head};
 
