@@ -69,6 +69,13 @@ enum code put_issuer(struct ca *ca, const struct ca_issuer *i, struct err *e)
 	return put_row(ca, CA_T_ISSUER, span_of(i->key_id, CA_KEY_ID_LEN), e);
 }
 
+enum code put_bundle(struct ca *ca, const struct ca_bundle *b, struct err *e)
+{
+	buf_clear(&ca->row);
+	row_bundle(&ca->row, b);
+	return put_row(ca, CA_T_BUNDLE, b->trust_domain, e);
+}
+
 /* ---- What cannot be ------------------------------------------------------ */
 
 static enum code check_key(
@@ -419,25 +426,7 @@ static enum code set_operator(struct ca *ca, const struct ca_view *v,
 	return E_OK;
 }
 
-/* ---- Issuers, roots, bundles --------------------------------------------- */
-
-static enum code set_issuer_state(struct ca *ca, const struct ca_view *v,
-    const uint8_t *key_id, enum ca_issuer_state state, struct ca_result *out,
-    struct err *e)
-{
-	const struct ca_issuer *is = ca_view_issuer(v, key_id);
-	struct ca_issuer next;
-
-	if (is == NULL)
-		return refuse(out, CA_NOT_FOUND, "there is no such issuer");
-	if (is->state >= state)
-		return refuse(out, CA_CONFLICT, "issuer \"%.*s\" is %s already",
-		    (int)is->name.len, (const char *)is->name.p,
-		    is->state == CA_ISSUER_RETIRED ? "retired" : "revoked");
-	next = *is;
-	next.state = state;
-	return put_issuer(ca, &next, e);
-}
+/* ---- Revocation ---------------------------------------------------------- */
 
 static enum code revoke(struct ca *ca, const struct ca_view *v,
     const struct ca_admin *c, struct ca_result *out, struct err *e)
@@ -453,133 +442,6 @@ static enum code lift_block(struct ca *ca, const struct ca_view *v,
 	return apply_lift(ca, &c->u.revoke, out, e);
 }
 
-static enum code retire_issuer(struct ca *ca, const struct ca_view *v,
-    const struct ca_admin *c, struct ca_result *out, struct err *e)
-{
-	return set_issuer_state(
-	    ca, v, c->u.retire_issuer, CA_ISSUER_RETIRED, out, e);
-}
-
-/* Numbers only grow; lists: what must stand on it. */
-static enum code take_root_crl(struct ca *ca, const struct ca_view *v,
-    struct span crl, struct span lists, struct ca_result *out, struct err *e)
-{
-	struct err why = {0};
-	uint64_t number, last;
-	enum code rc;
-
-	rc = ca->crypto.root_crl(
-	    ca->crypto.ctx, v->root_crl, v->root_cert, SPAN_EMPTY, &last, &why);
-	if (rc == E_INVAL)
-		last = 0; /* Genesis took any: whatever comes is better */
-	else if (rc != E_OK)
-		return err_set(e, rc, "%s", why.text);
-	rc = ca->crypto.root_crl(
-	    ca->crypto.ctx, crl, v->root_cert, lists, &number, &why);
-	if (rc == E_INVAL)
-		return refuse(out, CA_BAD_SIGNATURE, "%.180s", why.text);
-	if (rc != E_OK)
-		return err_set(e, rc, "%s", why.text);
-	if (number <= last)
-		return refuse(out, CA_CONFLICT,
-		    "the root's CRL has number %llu, the next one must have "
-		    "more: fetch it and sign again",
-		    (unsigned long long)last);
-	small_changed(ca);
-	return state_put(ca, CA_T_META, span_str(META_ROOT_CRL), crl, e);
-}
-
-static enum code revoke_issuer(struct ca *ca, const struct ca_view *v,
-    const struct ca_admin *c, struct ca_result *out, struct err *e)
-{
-	const struct ca_issuer *is =
-	    ca_view_issuer(v, c->u.revoke_issuer.issuer);
-	enum code rc;
-
-	if (is == NULL)
-		return refuse(out, CA_NOT_FOUND, "there is no such issuer");
-	rc =
-	    take_root_crl(ca, v, c->u.revoke_issuer.root_crl, is->cert, out, e);
-	if (rc != E_OK || refused(out))
-		return rc;
-	return set_issuer_state(
-	    ca, v, c->u.revoke_issuer.issuer, CA_ISSUER_REVOKED, out, e);
-}
-
-static enum code set_root_crl(struct ca *ca, const struct ca_view *v,
-    const struct ca_admin *c, struct ca_result *out, struct err *e)
-{
-	struct span none = SPAN_EMPTY;
-
-	return take_root_crl(ca, v, c->u.set_root_crl, none, out, e);
-}
-
-bool ca_bundle_input(struct buf *out, const struct ca_bundle *b)
-{
-	bool ok = buf_add_str(out, "quorate trust bundle v1") &&
-		  buf_add_u8(out, 0) &&
-		  buf_add_u16be(out, (uint16_t)b->trust_domain.len) &&
-		  buf_add_span(out, b->trust_domain);
-
-	for (size_t i = 0; i < b->certs_n; i++)
-		ok = ok && buf_add_u32be(out, (uint32_t)b->certs[i].len) &&
-		     buf_add_span(out, b->certs[i]);
-	return ok;
-}
-
-static enum code bundle_check(struct ca *ca, const struct ca_view *v,
-    const struct ca_bundle *b, struct ca_result *out, struct err *e)
-{
-	struct err why = {0};
-	struct buf input;
-	enum code rc = E_OK;
-
-	if (b->trust_domain.len == 0)
-		return refuse(
-		    out, CA_BAD_FORMAT, "a bundle is of a trust domain");
-	for (size_t i = 0; i < b->certs_n; i++) {
-		rc = ca->crypto.anchor(ca->crypto.ctx, b->certs[i], &why);
-		if (rc == E_INVAL)
-			return refuse(out, CA_BAD_FORMAT,
-			    "certificate %zu: %.150s", i + 1, why.text);
-		if (rc != E_OK)
-			return err_set(e, rc, "%s", why.text);
-	}
-	if (!span_eq(b->trust_domain, v->trust_domain))
-		return E_OK;
-	/* More roots of our own need more than an operator. */
-	buf_init(&input);
-	rc = ca_bundle_input(&input, b)
-		 ? ca->crypto.verify(ca->crypto.ctx, v->root.spki,
-		       buf_span(&input), b->root_sig, &why)
-		 : err_nomem(&why);
-	buf_free(&input);
-	if (rc == E_INVAL)
-		return refuse(out, CA_BAD_SIGNATURE,
-		    "the root key did not sign these roots");
-	return rc == E_OK ? E_OK : err_set(e, rc, "%s", why.text);
-}
-
-static enum code set_trust_bundle(struct ca *ca, const struct ca_view *v,
-    const struct ca_admin *c, struct ca_result *out, struct err *e)
-{
-	struct ca_bundle next = c->u.set_trust_bundle;
-	const struct ca_bundle *had = ca_view_bundle(v, next.trust_domain);
-	enum code rc = bundle_check(ca, v, &next, out, e);
-
-	if (rc != E_OK || refused(out))
-		return rc;
-	if (next.certs_n == 0 && (had == NULL || had->certs_n == 0))
-		return refuse(out, CA_NOT_FOUND,
-		    "there is no bundle of that trust domain");
-	next.sequence = had == NULL ? 1 : had->sequence + 1;
-	buf_clear(&ca->row);
-	row_bundle(&ca->row, &next);
-	return put_row(ca, CA_T_BUNDLE, next.trust_domain, e);
-}
-
-typedef enum code admin_fn(struct ca *ca, const struct ca_view *v,
-    const struct ca_admin *c, struct ca_result *out, struct err *e);
 static admin_fn *const admin_table[] = {
     [CA_ADMIN_SET_NODE] = set_node,
     [CA_ADMIN_ADD_ISSUER] = add_issuer,
@@ -588,11 +450,11 @@ static admin_fn *const admin_table[] = {
     [CA_ADMIN_CREATE_JOIN_TOKEN] = create_token,
     [CA_ADMIN_SET_OPERATOR] = set_operator,
     [CA_ADMIN_REVOKE] = revoke,
-    [CA_ADMIN_RETIRE_ISSUER] = retire_issuer,
-    [CA_ADMIN_REVOKE_ISSUER] = revoke_issuer,
-    [CA_ADMIN_SET_TRUST_BUNDLE] = set_trust_bundle,
+    [CA_ADMIN_RETIRE_ISSUER] = trust_retire_issuer,
+    [CA_ADMIN_REVOKE_ISSUER] = trust_revoke_issuer,
+    [CA_ADMIN_SET_TRUST_BUNDLE] = trust_set_bundle,
     [CA_ADMIN_LIFT_BLOCK] = lift_block,
-    [CA_ADMIN_SET_ROOT_CRL] = set_root_crl,
+    [CA_ADMIN_SET_ROOT_CRL] = trust_set_root_crl,
 };
 #define ADMIN_TABLE_LEN (sizeof(admin_table) / sizeof(*admin_table))
 

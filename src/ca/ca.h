@@ -141,7 +141,7 @@ bool ca_namespace_allowed(const struct ca_cluster *c, struct span ns);
 /* Which roles may sign these commands; any one of them is enough. */
 uint32_t ca_roles_for(const struct ca_envelope *env);
 /* What the root key signs so that more roots of its own trust domain are
- * taken. */
+ * taken; b->sequence is one more than that of the bundle they replace. */
 bool ca_bundle_input(struct buf *out, const struct ca_bundle *b);
 
 /* ---- Revocation --------------------------------------------------------- */

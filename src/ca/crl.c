@@ -103,13 +103,33 @@ static enum code check_bytes(const struct ca *ca, const uint8_t *issuer,
 	return rc;
 }
 
+/* No digest counts the bytes: none must be there that no row names. */
+static enum code check_count(const struct ca *ca, size_t want, struct err *e)
+{
+	uint8_t at[BYTES_KEY_LEN] = {0};
+	struct span key, val;
+	enum code rc;
+	size_t n = 0;
+
+	while ((rc = ca->db.ops->seek(ca->db.ctx, CA_T_CRL_BYTES,
+		    span_of(at, sizeof(at)), n > 0, &key, &val, e)) == E_OK) {
+		if (key.len != sizeof(at) || n == want)
+			return err_set(e, E_CORRUPT,
+			    "there are bytes of a CRL that no row names");
+		memcpy(at, key.p, sizeof(at));
+		n++;
+	}
+	return rc == E_NOTFOUND ? E_OK : rc;
+}
+
 enum code crl_check_bytes(const struct ca *ca, struct err *e)
 {
 	struct ca_view *v;
+	size_t named = 0;
 	enum code rc = ca_view_load(ca, &v, e);
 
 	if (rc != E_OK)
-		return rc == E_NOTFOUND ? E_OK : rc;
+		return rc == E_NOTFOUND ? check_count(ca, 0, e) : rc;
 	for (size_t i = 0; rc == E_OK && i < v->crls_n; i++) {
 		const struct ca_crl *c = &v->crls[i];
 
@@ -117,9 +137,11 @@ enum code crl_check_bytes(const struct ca *ca, struct err *e)
 		if (rc == E_OK)
 			rc = check_bytes(ca, c->issuer, c->frozen_number,
 			    c->frozen_sha256, e);
+		named += c->number != 0;
+		named += c->frozen_number != 0 && c->frozen_number != c->number;
 	}
 	ca_view_unref(v);
-	return rc;
+	return rc == E_OK ? check_count(ca, named, e) : rc;
 }
 
 /* ---- The content --------------------------------------------------------- */
@@ -320,7 +342,9 @@ enum code apply_sign_crl(struct ca *ca, const struct ca_sign_crl *s,
 	is = ca_view_issuer(v, s->issuer);
 	if (is == NULL)
 		return refuse(out, CA_NOT_FOUND, "there is no such issuer");
-	if (s->number == c.number && s->number != 0)
+	if (s->number == 0 || c.frozen_number == 0)
+		return refuse(out, CA_CONFLICT, "no such CRL was frozen");
+	if (s->number == c.number)
 		return refuse(out, CA_REPEATED, "%s", "");
 	if (s->number != c.frozen_number)
 		return refuse(out, CA_CONFLICT,

@@ -175,6 +175,12 @@ enum code node_check(const struct ca_node *n, struct ca_result *out);
 enum code operator_check(const struct ca_operator *o, struct ca_result *out);
 enum code policy_check(
     const struct ca_policy *p, size_t admins, struct ca_result *out);
+/* One administrative command.  v is held by the caller. */
+typedef enum code admin_fn(struct ca *ca, const struct ca_view *v,
+    const struct ca_admin *c, struct ca_result *out, struct err *e) MUST_CHECK;
+/* trust.c */
+admin_fn trust_retire_issuer, trust_revoke_issuer, trust_set_root_crl,
+    trust_set_bundle;
 /* Writes of one kind of row. */
 enum code put_cluster(
     struct ca *ca, const struct ca_cluster *c, struct err *e) MUST_CHECK;
@@ -186,5 +192,7 @@ enum code put_policy(
     struct ca *ca, const struct ca_policy *p, struct err *e) MUST_CHECK;
 enum code put_issuer(
     struct ca *ca, const struct ca_issuer *i, struct err *e) MUST_CHECK;
+enum code put_bundle(
+    struct ca *ca, const struct ca_bundle *b, struct err *e) MUST_CHECK;
 
 #endif

@@ -265,6 +265,10 @@ static enum code check_parent(struct issuing *s, struct err *e)
 		    "the certificate shown is revoked: ask with a token");
 	if (rc != E_NOTFOUND)
 		return rc;
+	/* Then its revocation may have left the state again. */
+	if (parent.not_after_s < s->now_ms / 1000)
+		return refuse(s->out, CA_NOT_ALLOWED,
+		    "the certificate shown has expired: ask with a token");
 	if (!span_eq(parent.identity, s->i->uri))
 		return refuse(s->out, CA_NOT_ALLOWED,
 		    "the certificate shown is of another identity");

@@ -328,12 +328,23 @@ static enum code revoke_named(
 		   : rc;
 }
 
+static bool names_somebody(const struct ca_revoke *c)
+{
+	return (c->by == CA_REVOKE_IDENTITY || c->by == CA_REVOKE_POD) &&
+	       c->what.len != 0 && c->what.len <= CA_URI_MAX;
+}
+
+#define NAMES_NOBODY                                                           \
+	"a block is of an identity or a pod, and this names neither"
+
 enum code apply_revoke(struct ca *ca, const struct ca_revoke *c,
     struct ca_result *out, struct err *e)
 {
 	struct revoking r = {.ca = ca, .reason = c->reason};
 	enum code rc;
 
+	if (c->by != CA_REVOKE_SERIAL && !names_somebody(c))
+		return refuse(out, CA_BAD_FORMAT, NAMES_NOBODY);
 	if (!reason_known(c->reason))
 		return refuse(out, CA_BAD_FORMAT,
 		    "%d is no reason to revoke a leaf for good", c->reason);
@@ -357,6 +368,8 @@ enum code apply_lift(struct ca *ca, const struct ca_revoke *c,
 	if (c->by == CA_REVOKE_SERIAL)
 		return refuse(out, CA_BAD_FORMAT,
 		    "a revoked certificate stays revoked; ask for a new one");
+	if (!names_somebody(c))
+		return refuse(out, CA_BAD_FORMAT, NAMES_NOBODY);
 	at = block_key(key, c->by, c->what);
 	rc = state_get(ca, CA_T_BLOCK, at, &val, e);
 	if (rc == E_NOTFOUND)

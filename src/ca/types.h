@@ -11,10 +11,11 @@
 #define CA_FORMAT_VERSION 1 /* of the log entries and of every row */
 #define CA_SERIAL_LEN 16    /* top bits 01: positive, never 17 octets */
 #define CA_KEY_ID_LEN                                                          \
-	20              /* leftmost 160 bits of SHA-256 of the key's           \
-			   subjectPublicKey bits (RFC 7093 §2, method 1) */
-#define CA_NAME_MAX 63  /* cluster, operator: a DNS label */
-#define CA_URI_MAX 640  /* a SPIFFE ID: td 255, ns 63, sa 253 */
+	20             /* leftmost 160 bits of SHA-256 of the key's            \
+			  subjectPublicKey bits (RFC 7093 §2, method 1) */
+#define CA_NAME_MAX 63 /* cluster, operator: a DNS label */
+#define CA_URI_MAX 640 /* a SPIFFE ID: td 255, ns 63, sa 253 */
+#define CA_TRUST_DOMAIN_MAX 255
 #define CA_SPKI_MAX 800 /* SubjectPublicKeyInfo; RSA-4096 takes 550 */
 #define CA_SIG_MAX 80   /* ECDSA P-256, DER, takes 72 */
 #define CA_LIST_MAX 64  /* keys, audiences, addresses ... of one object */
@@ -246,7 +247,7 @@ struct ca_bundle {
 	struct span trust_domain;
 	struct span certs[CA_LIST_MAX]; /* DER */
 	size_t certs_n;
-	uint64_t sequence;    /* assigned in apply: 1, 2, ... */
+	uint64_t sequence;    /* 1, 2, ...: apply takes the next one */
 	struct span root_sig; /* our own trust domain: by the root key, over
 				 ca_bundle_input */
 };

@@ -59,15 +59,36 @@ static enum code read_certs(const char *file, struct ca_bundle *b,
 
 /* ---- Submitting ---- */
 
+/* One more than that of the bundle which is there. */
+static enum code next_sequence(
+    struct session *s, struct ca_bundle *b, struct err *e)
+{
+	json_t *view = NULL, *row;
+	size_t i;
+	enum code rc = session_view(s, &view, e);
+
+	b->sequence = 1;
+	json_array_foreach(json_object_get(view, "bundles"), i, row)
+	{
+		if (span_eq_str(
+			b->trust_domain, output_string(row, "trust_domain")))
+			b->sequence = 1 + (uint64_t)json_integer_value(
+					      json_object_get(row, "sequence"));
+	}
+	json_decref(view);
+	return rc;
+}
+
 static enum code sign_bundle(struct cli_args *a, struct session *s,
     struct ca_bundle *b, struct buf *sig, struct err *e)
 {
 	EVP_PKEY *key = NULL;
 	struct buf input;
-	enum code rc;
+	enum code rc = next_sequence(s, b, e);
 
 	buf_init(&input);
-	rc = ca_bundle_input(&input, b) ? E_OK : err_nomem(e);
+	if (rc == E_OK && !ca_bundle_input(&input, b))
+		rc = err_nomem(e);
 	if (rc == E_OK)
 		rc = root_key_open(a, s, &key, e);
 	if (rc == E_OK)

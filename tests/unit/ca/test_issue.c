@@ -385,12 +385,18 @@ static struct ca_entry *renewal(const struct ca_entry *of)
 
 static void a_renewal_goes_back_to_a_token(void **state)
 {
-	struct ca_entry *first = world_issue(&w, URI), *second, *en;
+	struct ca_admin c = cmd_policy();
+	struct ca_entry *first, *second, *en;
 
 	(void)state;
+	c.u.set_policy.ttl_max_s = 2 * 86400;
+	assert_int_equal(world_do(&w, c), CA_OK);
+	first = world_issue(&w, URI);
+	first->u.issue.not_after_s += 86400;
 	expect(renewal(first), CA_NOT_FOUND, "not issued here");
 	expect(first, CA_OK, "");
 	second = renewal(first);
+	second->u.issue.not_after_s += 86400;
 	expect(second, CA_OK, "");
 	en = renewal(second);
 	en->u.issue.uri = span_str("spiffe://td/ns/app/sa/other");

@@ -153,8 +153,8 @@ static enum code fake_issuer_facts(void *ctx, struct span cert,
 }
 
 /* 'C', u64 number, the certificates listed, SHA-256 as fake_verify has it. */
-static enum code fake_root_crl(void *ctx, struct span crl, struct span root,
-    struct span lists, uint64_t *number, struct err *e)
+static enum code fake_root_crl_read(void *ctx, struct span crl,
+    struct span root, struct span lists, uint64_t *number, struct err *e)
 {
 	size_t body = crl.len - SHA256_LEN, at = 1 + 8;
 	bool found = lists.len == 0;
@@ -203,7 +203,7 @@ struct ca_crypto fake_crypto(void)
 	    .verify = fake_verify,
 	    .root = fake_root_facts,
 	    .issuer = fake_issuer_facts,
-	    .root_crl = fake_root_crl,
+	    .root_crl = fake_root_crl_read,
 	    .anchor = fake_anchor,
 	    .crl_tbs = fake_crl_tbs,
 	};
@@ -469,6 +469,158 @@ struct ca_admin cmd_operator(struct world *w, const char *name)
 	struct ca_admin c = {.kind = CA_ADMIN_SET_OPERATOR};
 
 	fill_operator(w, &c.u.set_operator, name);
+	return c;
+}
+
+/* ---- Revocation -------------------------------------------------------------
+ */
+
+struct ca_entry *world_renew(struct world *w, const struct ca_entry *parent)
+{
+	const char *uri = (const char *)world_text(w, "%.*s",
+	    (int)parent->u.issue.uri.len, (const char *)parent->u.issue.uri.p)
+			      .p;
+	struct ca_entry *en = world_issue(w, uri);
+
+	en->u.issue.via = CA_VIA_CERT;
+	en->u.issue.has_parent = true;
+	memcpy(en->u.issue.parent, parent->u.issue.serial, CA_SERIAL_LEN);
+	return en;
+}
+
+static const char *issuer_name(struct world *w, uint64_t node)
+{
+	return (const char *)world_text(w, "issuer%d", (int)node).p;
+}
+
+static struct ca_crl crl_row(struct world *w, const uint8_t *issuer)
+{
+	struct ca_view *v = world_view(w);
+	const struct ca_crl *c = ca_view_crl(v, issuer);
+	struct ca_crl out = {0};
+
+	if (c != NULL)
+		out = *c;
+	ca_view_unref(v);
+	return out;
+}
+
+struct ca_entry *world_freeze(struct world *w, uint64_t node)
+{
+	struct ca_entry *en = world_entry(w, CA_FREEZE_CRL);
+	struct ca_freeze_crl *f = &en->u.freeze_crl;
+
+	fake_key_id(f->issuer, fake_key(w, issuer_name(w, node)));
+	f->number = crl_row(w, f->issuer).frozen_number + 1;
+	f->this_s = w->now_ms / 1000 - CA_CRL_BACKDATE_S;
+	f->next_s = w->now_ms / 1000 + CA_CRL_LIFE_S;
+	return en;
+}
+
+struct ca_entry *world_sign_crl(struct world *w, uint64_t node)
+{
+	struct ca_entry *en = world_entry(w, CA_SIGN_CRL);
+	struct ca_sign_crl *s = &en->u.sign_crl;
+	struct span tbs = SPAN_EMPTY;
+	struct err e;
+
+	fake_key_id(s->issuer, fake_key(w, issuer_name(w, node)));
+	s->number = crl_row(w, s->issuer).frozen_number;
+	if (ca_crl_tbs(w->ca, s->issuer, s->number, &tbs, &e) != E_OK)
+		tbs = SPAN_EMPTY;
+	sha256_of(s->tbs_sha256, tbs);
+	s->signature = fake_sign(w, issuer_name(w, node), tbs);
+	return en;
+}
+
+struct ca_admin cmd_revoke(const struct ca_entry *issued)
+{
+	struct ca_admin c = {.kind = CA_ADMIN_REVOKE};
+
+	c.u.revoke.by = CA_REVOKE_SERIAL;
+	c.u.revoke.reason = CA_REASON_KEY_COMPROMISE;
+	memcpy(c.u.revoke.serial, issued->u.issue.serial, CA_SERIAL_LEN);
+	return c;
+}
+
+struct ca_admin cmd_revoke_all(enum ca_revoke_by by, const char *what)
+{
+	struct ca_admin c = {.kind = CA_ADMIN_REVOKE};
+
+	c.u.revoke.by = by;
+	c.u.revoke.what = span_str(what);
+	c.u.revoke.reason = CA_REASON_PRIVILEGE_WITHDRAWN;
+	return c;
+}
+
+struct ca_admin cmd_lift(enum ca_revoke_by by, const char *what)
+{
+	struct ca_admin c = cmd_revoke_all(by, what);
+
+	c.kind = CA_ADMIN_LIFT_BLOCK;
+	return c;
+}
+
+struct ca_admin cmd_retire(struct world *w, uint64_t node)
+{
+	struct ca_admin c = {.kind = CA_ADMIN_RETIRE_ISSUER};
+
+	fake_key_id(c.u.retire_issuer, fake_key(w, issuer_name(w, node)));
+	return c;
+}
+
+struct span fake_root_crl(struct world *w, uint64_t number, unsigned n)
+{
+	size_t body = 1 + 8 + n * CERT_LEN;
+	uint8_t *p = world_get(w, body + SHA256_LEN);
+
+	p[0] = 'C';
+	put_u64be(p + 1, number);
+	for (unsigned i = 0; i < n; i++)
+		memcpy(p + 1 + 8 + i * CERT_LEN,
+		    fake_issuer(w, "root", issuer_name(w, i + 1)).p, CERT_LEN);
+	signature(p + body, fake_key(w, "root"), span_of(p, body));
+	return span_of(p, body + SHA256_LEN);
+}
+
+struct ca_admin cmd_revoke_issuer(
+    struct world *w, uint64_t node, struct span root_crl)
+{
+	struct ca_admin c = {.kind = CA_ADMIN_REVOKE_ISSUER};
+
+	fake_key_id(
+	    c.u.revoke_issuer.issuer, fake_key(w, issuer_name(w, node)));
+	c.u.revoke_issuer.root_crl = root_crl;
+	return c;
+}
+
+struct ca_admin cmd_root_crl(struct span root_crl)
+{
+	struct ca_admin c = {.kind = CA_ADMIN_SET_ROOT_CRL};
+
+	c.u.set_root_crl = root_crl;
+	return c;
+}
+
+struct ca_admin cmd_bundle(
+    struct world *w, const char *trust_domain, const char *root)
+{
+	struct ca_admin c = {.kind = CA_ADMIN_SET_TRUST_BUNDLE};
+	struct ca_bundle *b = &c.u.set_trust_bundle;
+	struct ca_view *v = world_view(w);
+	const struct ca_bundle *had;
+	struct buf input;
+
+	b->trust_domain = world_text(w, "%s", trust_domain);
+	if (root != NULL)
+		b->certs[b->certs_n++] = fake_root(w, root);
+	had = ca_view_bundle(v, b->trust_domain);
+	b->sequence = had == NULL ? 1 : had->sequence + 1;
+	buf_init(&input);
+	assert_true(ca_bundle_input(&input, b));
+	b->root_sig = fake_sign(w, "root", buf_span(&input));
+	buf_free(&input);
+	ca_view_unref(v);
 	return c;
 }
 

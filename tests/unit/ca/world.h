@@ -39,6 +39,12 @@ struct ca_entry *world_entry(struct world *w, enum ca_kind kind);
 struct ca_entry *world_genesis(struct world *w);
 /* One workload certificate of cluster east, by node 1. */
 struct ca_entry *world_issue(struct world *w, const char *uri);
+/* The same, renewed by showing the parent. */
+struct ca_entry *world_renew(struct world *w, const struct ca_entry *parent);
+/* The next CRL of a node's issuer, seven days from now. */
+struct ca_entry *world_freeze(struct world *w, uint64_t node);
+/* The signature over what is frozen, by the node's issuer. */
+struct ca_entry *world_sign_crl(struct world *w, uint64_t node);
 /* An envelope without signatures; the commands are copied. */
 struct ca_entry *world_envelope(
     struct world *w, const struct ca_admin *commands, size_t n);
@@ -57,6 +63,19 @@ struct ca_admin cmd_cluster(struct world *w, const char *name);
 struct ca_admin cmd_policy(void);
 struct ca_admin cmd_token(struct world *w, const char *secret);
 struct ca_admin cmd_operator(struct world *w, const char *name);
+struct ca_admin cmd_revoke(const struct ca_entry *issued);
+struct ca_admin cmd_revoke_all(enum ca_revoke_by by, const char *what);
+struct ca_admin cmd_lift(enum ca_revoke_by by, const char *what);
+struct ca_admin cmd_retire(struct world *w, uint64_t node);
+/* The root's CRL with that number lists the issuers of nodes 1 to n. */
+struct span fake_root_crl(struct world *w, uint64_t number, unsigned n);
+struct ca_admin cmd_revoke_issuer(
+    struct world *w, uint64_t node, struct span root_crl);
+struct ca_admin cmd_root_crl(struct span root_crl);
+/* Roots of those names; none (NULL): taken away.  Our own trust domain's is
+ * signed with the root key, for the sequence that comes next. */
+struct ca_admin cmd_bundle(
+    struct world *w, const char *trust_domain, const char *root);
 
 /* Apply, with bytes that no other entry has, and check what must hold after
  * every entry: digest, record, head.  The outcome; w->result has the rest. */
