@@ -53,6 +53,7 @@ struct grpc_loop {
 	struct conn **slots; /* GRPC_CONNS_MAX, NULL where free */
 	uint32_t *free;
 	size_t free_n;
+	size_t crest; /* most connections at once since memory went back */
 	uint64_t generation;
 	/* The keys of the newest view, parsed. */
 	struct ca_view *view;

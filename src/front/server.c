@@ -4,6 +4,7 @@
  * nghttp2_session_mem_send and mem_recv are called from here only, never from
  * inside one of nghttp2's callbacks. */
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,6 +26,7 @@
 #define OUTPUT_MAX (256 * 1024) /* then we neither read nor produce */
 #define INPUT_MAX (64 * 1024)
 #define DRAIN_NOTICE_MS 200
+#define CREST_MIN 64 /* connections whose memory is worth giving back */
 
 /* ---- Connections ----------------------------------------------------------
  */
@@ -33,6 +35,28 @@ static void maybe_finish(struct grpc_loop *g)
 {
 	if (g->draining != 0 && g->free_n == GRPC_CONNS_MAX)
 		event_base_loopbreak(g->loop.base);
+}
+
+/* After a crowd has gone: the allocator would keep what it took for it. */
+static void on_crowd_gone(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	malloc_trim(0);
+}
+
+static void maybe_trim(struct grpc_loop *g)
+{
+	/* libevent frees connections a little later. */
+	static const struct timeval soon = {.tv_sec = 1};
+	size_t open = GRPC_CONNS_MAX - g->free_n;
+
+	if (g->crest < CREST_MIN || open > g->crest / 4)
+		return;
+	g->crest = open;
+	event_base_once(
+	    g->loop.base, -1, EV_TIMEOUT, on_crowd_gone, NULL, &soon);
 }
 
 static void conn_close(struct conn *c)
@@ -56,6 +80,7 @@ static void conn_close(struct conn *c)
 		evconnlistener_enable(g->listener);
 	g->free[g->free_n++] = c->slot;
 	free(c);
+	maybe_trim(g);
 	maybe_finish(g);
 }
 
@@ -215,6 +240,8 @@ static void on_accept(struct evconnlistener *l, evutil_socket_t fd,
 	c->slot = g->free[--g->free_n];
 	c->generation = ++g->generation;
 	g->slots[c->slot] = c;
+	if (GRPC_CONNS_MAX - g->free_n > g->crest)
+		g->crest = GRPC_CONNS_MAX - g->free_n;
 	if (g->free_n == 0)
 		evconnlistener_disable(l);
 	bufferevent_setcb(c->bev, on_readable, on_writable, on_event, c);
