@@ -7,7 +7,7 @@ set -u
 SEED=${SEED:-$((RANDOM * 32768 + RANDOM))}
 CONNECTIONS=${CONNECTIONS:-9000}
 # What a node may keep: caches, and what the allocator does not give back.
-BOUND_KIB=${BOUND_KIB:-8192}
+BOUND_KIB=${BOUND_KIB:-12288}
 echo "# SEED=$SEED CONNECTIONS=$CONNECTIONS BOUND_KIB=$BOUND_KIB"
 world_new
 nodes=(east west south)
@@ -55,7 +55,7 @@ for n in "${nodes[@]}"; do
 done
 "${load[@]}" --seconds 600 >"$T/during.json" &
 PID["load"]=$!
-check "garbage arrives" quorate-garbage -n "$CONNECTIONS" -s "$SEED" -k 180 \
+check "garbage arrives" quorate-garbage -n "$CONNECTIONS" -s "$SEED" -k 3600 \
 	"${targets[@]}"
 check "issuance went on" node_stop load
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -315,6 +316,19 @@ static bool take_options(int argc, char **argv)
 	return targets_n > 0 && connections <= 1000000 && held <= HELD_MAX;
 }
 
+/* Some connect and say nothing for as long as this runs. */
+static void hold(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
+	for (uint64_t i = 0; i < held; i++)
+		held_fds[i] = dial(&targets[i % targets_n]);
+}
+
 int main(int argc, char **argv)
 {
 	pthread_t threads[THREADS];
@@ -327,9 +341,7 @@ int main(int argc, char **argv)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	tls = SSL_CTX_new(TLS_client_method());
-	/* Some connect and say nothing for as long as this runs. */
-	for (uint64_t i = 0; i < held; i++)
-		held_fds[i] = dial(&targets[i % targets_n]);
+	hold();
 	for (size_t i = 0; i < THREADS; i++)
 		if (pthread_create(&threads[i], NULL, work, NULL) != 0)
 			return 1;
