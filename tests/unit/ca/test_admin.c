@@ -657,6 +657,49 @@ static void operators_have_one_name_and_one_key(void **state)
 	refused(c, CA_NOT_OPERATOR, "operator who may order");
 }
 
+/* What is just allowed is allowed: the refusals above begin one further. */
+static void bounds_are_inclusive(void **state)
+{
+	static uint8_t key[CA_SPKI_MAX] = {1};
+	struct ca_admin c = cmd_policy();
+	struct ca_entry *en;
+
+	(void)state;
+	c.u.set_policy.ttl_default_s = 60;
+	c.u.set_policy.ttl_max_s = 60;
+	assert_int_equal(world_do(&w, c), CA_OK);
+	c.u.set_policy.ttl_default_s = CA_LEAF_LIFE_MAX_S;
+	c.u.set_policy.ttl_max_s = CA_LEAF_LIFE_MAX_S;
+	c.u.set_policy.issuer_settle_ms = 3600000;
+	assert_int_equal(world_do(&w, c), CA_OK);
+	c = cmd_cluster(&w, "a");
+	c.u.set_cluster.name = world_text(&w, "%s",
+	    "az-09-a234567890123456789012345678901234567890123456789012345z9");
+	assert_int_equal(c.u.set_cluster.name.len, CA_NAME_MAX);
+	c.u.set_cluster.keys[0].spki = span_of(key, CA_SPKI_MAX);
+	assert_int_equal(world_do(&w, c), CA_OK);
+	c = cmd_cluster(&w, "a");
+	en = world_admin(&w, &c);
+	en->u.admin.expires_ms = w.now_ms + CA_ENVELOPE_LIFE_MAX_MS;
+	expect(en, CA_OK, "");
+	c = cmd_node(&w, UINT32_MAX);
+	c.u.set_node.mesh_address = world_text(&w, "%0299d", 1);
+	c.u.set_node.api_spki = span_of(key, CA_SPKI_MAX);
+	assert_int_equal(world_do(&w, c), CA_OK);
+	c.u.set_node.mesh_address = world_text(&w, "%0300d", 1);
+	refused(c, CA_BAD_FORMAT, "mesh address");
+}
+
+/* A token is kept to its last moment. */
+static void tokens_live_until_they_expire(void **state)
+{
+	(void)state;
+	assert_int_equal(world_do(&w, cmd_token(&w, "s1")), CA_OK);
+	w.now_ms += 3600000;
+	assert_int_equal(world_do(&w, cmd_token(&w, "s2")), CA_OK);
+	assert_int_equal(mem_count(&w.mem, CA_T_TOKEN), 2);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define EMPTY(f) cmocka_unit_test_setup_teardown(f, setup_empty, teardown)
 
@@ -682,6 +725,8 @@ int main(void)
 	    T(policy_has_bounds),
 	    T(tokens_expire),
 	    T(operators_have_one_name_and_one_key),
+	    T(bounds_are_inclusive),
+	    T(tokens_live_until_they_expire),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -182,6 +182,19 @@ static void a_certificate_has_a_life(void **state)
 	expect(en, CA_OK, "");
 }
 
+static void the_longest_life_is_allowed(void **state)
+{
+	struct ca_entry *en = world_issue(&w, URI);
+
+	(void)state;
+	en->u.issue.not_after_s = w.now_ms / 1000 + 86400 + 1;
+	en->u.issue.not_before_s = T0 / 1000 - 86400; /* the issuer's own */
+	expect(en, CA_OK, "");
+	en = world_issue(&w, URI);
+	en->u.issue.not_before_s = T0 / 1000 - 86400 - 1;
+	expect(en, CA_NOT_ALLOWED, "outlive its issuer");
+}
+
 static void only_workloads_of_this_trust_domain(void **state)
 {
 	static const struct {
@@ -462,6 +475,7 @@ int main(void)
 	    T(node_issues_with_its_own),
 	    T(a_new_issuer_settles_first),
 	    T(a_certificate_has_a_life),
+	    T(the_longest_life_is_allowed),
 	    T(only_workloads_of_this_trust_domain),
 	    T(a_workload_has_one_name_and_a_proof),
 	    T(namespaces_are_a_clusters_to_give),
