@@ -14,6 +14,9 @@ FUZZ_HELP_wire_csr := $(FUZZ_HELP_wire_entry)
 FUZZ_HELP_envelope := $(FUZZ_HELP_wire_entry)
 FUZZ_TARGETS += ca_apply:wire
 FUZZ_HELP_ca_apply := tests/unit/ca/mem.c
+FUZZ_TARGETS += jwks:cli config:node join_token:client token:auth restore:pki
+FUZZ_HELP_token := tests/unit/auth/world.c
+FUZZ_HELP_restore := tests/unit/ca/mem.c
 
 FUZZ_SECONDS ?= 60
 FUZZ_NAMES := $(foreach t,$(FUZZ_TARGETS),$(firstword $(subst :, ,$(t))))
