@@ -67,6 +67,8 @@ void nemesis_tune(struct world *w)
 	t->max_committed = sim_chance(w, 50) ? 0 : 20 + sim_below(w, 300);
 	t->max_uncommitted = sim_chance(w, 50) ? 0 : 50 + sim_below(w, 2000);
 	t->inflight = 1 + sim_below(w, sim_chance(w, 50) ? 4 : 64);
+	t->inflight_bytes =
+	    sim_chance(w, 70) ? 0 : t->max_size + sim_below(w, 500);
 	tune_story(w);
 	/* Without both, a member that may not campaign and got to a later term
 	 * ignores its leader for ever: etcd's rule, kept. */

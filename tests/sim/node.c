@@ -40,6 +40,7 @@ void node_boot(struct node *n)
 	    .max_size_per_msg = t->max_size,
 	    .max_committed_size_per_ready = t->max_committed,
 	    .max_inflight_msgs = t->inflight,
+	    .max_inflight_bytes = t->inflight_bytes,
 	    .max_uncommitted_size = t->max_uncommitted,
 	    .check_quorum = t->check_quorum,
 	    .pre_vote = t->pre_vote,

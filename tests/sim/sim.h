@@ -143,7 +143,8 @@ struct tuning { /* drawn anew for each seed */
 	bool burst; /* a paused node gets all its ticks at once */
 	enum sim_story story;
 	bool slow_apply, changes, crashes, cuts, pauses, compaction;
-	size_t max_size, max_committed, max_uncommitted, inflight;
+	size_t max_size, max_committed, max_uncommitted, inflight,
+	    inflight_bytes;
 };
 
 struct variant { /* one content of a log position */

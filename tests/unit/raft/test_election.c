@@ -17,6 +17,12 @@ static void pre_vote_only(struct raft_config *c)
 	c->check_quorum = false;
 }
 
+static void slow_heart(struct raft_config *c)
+{
+	plain(c);
+	c->heartbeat_ticks = 3;
+}
+
 static void sync_storage(struct raft_config *c)
 {
 	c->pre_vote = c->check_quorum = c->async_storage = false;
@@ -252,6 +258,59 @@ static void a_log_behind_wins_no_vote(void **state)
 			  "3/1:\n"
 			  "n3 follower in term 7\n"
 			  "n3 grants n2 its Vote\n");
+	cluster_free(c);
+}
+
+static void heartbeats_come_as_often_as_told(void **state)
+{
+	struct cluster *c = cluster_new(2, slow_heart);
+
+	(void)state;
+	cluster_elect(c, 1);
+	c->tell = TELL_SENT;
+	for (int i = 1; i <= 7; i++) {
+		cluster_say(c, "tick %d", i);
+		cluster_tick(c, 1, 1);
+	}
+	cluster_expect(c, "tick 1\n"
+			  "tick 2\n"
+			  "tick 3\n"
+			  "1>2 Heartbeat t2 c2\n"
+			  "tick 4\n"
+			  "tick 5\n"
+			  "tick 6\n"
+			  "1>2 Heartbeat t2 c2\n"
+			  "tick 7\n");
+	cluster_free(c);
+}
+
+/* One to two election timeouts, evenly, so that votes seldom split [3.4]. */
+static void election_timeouts_are_spread(void **state)
+{
+	struct cluster *c = cluster_new(3, plain);
+	struct raft_config config = c->peer[1].config;
+	unsigned seen[30] = {0}, ticks;
+	struct raft_status st;
+	struct raft *r;
+
+	(void)state;
+	config.trace = NULL;
+	for (config.seed = 0; config.seed < 1000; config.seed++) {
+		assert_int_equal(raft_init(&r, &config), RAFT_OK);
+		for (ticks = 0; ticks < 29; ticks++) {
+			raft_status(r, &st);
+			if (st.state != RAFT_FOLLOWER)
+				break;
+			raft_tick(r);
+		}
+		seen[ticks]++;
+		raft_free(r);
+	}
+	for (ticks = 0; ticks < 30; ticks++)
+		if (ticks < 10 || ticks > 19 ? seen[ticks] != 0
+					     : seen[ticks] < 50)
+			fail_msg(
+			    "%u of 1000 after %u ticks", seen[ticks], ticks);
 	cluster_free(c);
 }
 
@@ -567,6 +626,8 @@ int main(void)
 		a_candidate_that_crashes_does_not_ask_twice_in_a_term),
 	    cmocka_unit_test(a_vote_is_given_once_a_term),
 	    cmocka_unit_test(a_log_behind_wins_no_vote),
+	    cmocka_unit_test(heartbeats_come_as_often_as_told),
+	    cmocka_unit_test(election_timeouts_are_spread),
 	    cmocka_unit_test(a_split_vote_elects_nobody),
 	    cmocka_unit_test(a_cut_off_voter_disturbs_nobody_when_it_returns),
 	    cmocka_unit_test(without_pre_vote_it_disturbs),
