@@ -19,6 +19,7 @@
 #define LOADS 2       /* load generators */
 #define SERIAL_LEN 16 /* bytes */
 #define WINDOW_MS 500 /* silence that counts as unavailability */
+#define ISSUER_HEX 40 /* digits of a key id */
 #define VIOLATIONS 8  /* of a kind are printed in full */
 #define KINDS 16
 
@@ -77,8 +78,15 @@ struct chaos;
 bool world_make(struct chaos *c);
 void world_end(struct chaos *c); /* kills what runs */
 bool node_start(struct chaos *c, struct node *n);
-/* The operator's command; what it says goes to the world's log. */
+/* A program's exit status; what it says goes to the world's log. */
+int world_run(struct chaos *c, const char *program, const char *const *args,
+    const char *out);
+/* The operator's command, which should succeed. */
 int world_quorate(struct chaos *c, const char *const *args, const char *out);
+#define WORLD_IDENTITY "spiffe://chaos.test/ns/shop/sa/"
+/* A token of that node's cluster for a service account, into a file. */
+bool world_token(struct chaos *c, const struct node *n, const char *account,
+    const char *file);
 /* path is NAME in the world's folder. */
 void world_path(const struct chaos *c, char path[PATH_MAX], const char *name);
 
@@ -111,7 +119,9 @@ bool clients_stop(struct chaos *c);
 /* ---- worker.c ---- */
 
 /* Written by workers, read by all. */
+enum { OUTCOME_OK, OUTCOME_FAILED, OUTCOME_UNKNOWN };
 struct shared {
+	uint64_t revoked[3], blocked[3]; /* by outcome */
 	uint64_t read_ok, read_failed, read_stale;
 	char stale[400]; /* the first of them */
 };
@@ -126,6 +136,11 @@ bool worker_last_ack(
     const struct chaos *c, size_t load, char serial[2 * SERIAL_LEN + 1]);
 /* Linearizable reads of it. */
 void worker_read(struct chaos *c, struct rng *r);
+
+/* ---- revoke.c ---- */
+
+/* Revokes what clients just got, and now and then an identity. */
+void worker_revoke(struct chaos *c, struct rng *r);
 
 /* ---- nemesis.c ---- */
 
@@ -169,8 +184,27 @@ const struct ack *books_find(
 
 /* ---- check.c ---- */
 
+/* A certificate as a node's log has it. */
+struct row {
+	uint8_t serial[SERIAL_LEN], sha256[SHA256_LEN];
+	uint64_t index;
+	char issuer[ISSUER_HEX + 1];
+	bool workload;
+	long victim; /* its number; -1: it is none */
+};
+struct rows { /* by serial */
+	struct row *p;
+	size_t n, cap;
+};
+const struct row *rows_find(
+    const struct rows *rows, const uint8_t serial[SERIAL_LEN]);
+
 /* Every promise, on every node. */
 void check_all(struct chaos *c);
+
+/* ---- crl.c ---- */
+
+void check_revoked(struct chaos *c, const struct rows *rows);
 
 /* ---- logs.c ---- */
 
@@ -195,7 +229,7 @@ struct chaos {
 	struct node nodes[NODES];
 	struct client *client[NODES];
 	struct client_load loads[LOADS];
-	pid_t reader;
+	pid_t reader, revoker;
 	struct shared *shared;
 	/* drawn from the seed */
 	unsigned heartbeat_ms, election_ms, compact_after, pause_ms, streams;
@@ -204,7 +238,7 @@ struct chaos {
 	uint64_t begin_ms;            /* monotonic */
 	unsigned faults[FAULT_COUNT], restarts;
 	uint64_t logged, untold; /* certificates; those nobody was told of */
-	size_t rebuilt;
+	size_t rebuilt, on_crls;
 	struct books books;
 	unsigned elections, snapshots;
 	json_t *warnings; /* events of the nodes: how often */

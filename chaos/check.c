@@ -9,18 +9,6 @@
 #define PAGE 1000
 #define PEMS_MAX 5000 /* certificates rebuilt and compared on each node */
 
-/* A certificate as a node's log has it. */
-struct row {
-	uint8_t serial[SERIAL_LEN], sha256[SHA256_LEN];
-	uint64_t index;
-	bool workload;
-};
-
-struct rows {
-	struct row *p;
-	size_t n, cap;
-};
-
 /* ---- Convergence ---- */
 
 static bool all_at_one_index(struct chaos *c, char why[400])
@@ -124,6 +112,8 @@ static bool take_row(struct rows *rows, const json_t *o)
 	const char *serial = json_string_value(json_object_get(o, "serial"));
 	const char *sum = json_string_value(json_object_get(o, "sha256"));
 	const char *profile = json_string_value(json_object_get(o, "profile"));
+	const char *issuer = json_string_value(json_object_get(o, "issuer"));
+	const char *uri = json_string_value(json_object_get(o, "uri"));
 	struct row *r;
 
 	if (rows->n == rows->cap) {
@@ -138,6 +128,11 @@ static bool take_row(struct rows *rows, const json_t *o)
 	r = &rows->p[rows->n];
 	r->index = (uint64_t)json_integer_value(json_object_get(o, "index"));
 	r->workload = profile != NULL && strcmp(profile, "workload") == 0;
+	r->victim = -1;
+	if (uri != NULL)
+		(void)sscanf(uri, WORLD_IDENTITY "victim-%ld", &r->victim);
+	snprintf(
+	    r->issuer, sizeof(r->issuer), "%s", issuer != NULL ? issuer : "");
 	if (serial == NULL || sum == NULL ||
 	    hex_decode(r->serial, SERIAL_LEN, serial, NULL) != E_OK ||
 	    hex_decode(r->sha256, SHA256_LEN, sum, NULL) != E_OK)
@@ -175,7 +170,7 @@ static bool read_log(struct chaos *c, size_t node, struct rows *rows)
 	return ok;
 }
 
-static const struct row *find(
+const struct row *rows_find(
     const struct rows *rows, const uint8_t serial[SERIAL_LEN])
 {
 	struct row key;
@@ -200,7 +195,7 @@ static void check_acks(
 		}
 	for (size_t i = 0; i < c->books.acks_n; i++) {
 		const struct ack *a = &c->books.acks[i];
-		const struct row *r = find(rows, a->serial);
+		const struct row *r = rows_find(rows, a->serial);
 
 		hex_encode(hex, a->serial, SERIAL_LEN);
 		if (r == NULL)
@@ -331,8 +326,10 @@ void check_all(struct chaos *c)
 		bool told = books_find(&c->books, all[0].p[i].serial) != NULL;
 
 		c->logged += all[0].p[i].workload;
-		c->untold += all[0].p[i].workload && !told;
+		c->untold +=
+		    all[0].p[i].workload && all[0].p[i].victim < 0 && !told;
 	}
+	check_revoked(c, &all[0]);
 	check_pems(c);
 	for (size_t i = 0; i < NODES; i++)
 		free(all[i].p);

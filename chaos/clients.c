@@ -44,12 +44,13 @@ bool clients_start(struct chaos *c)
 	snprintf(pause_ms, sizeof(pause_ms), "%u", c->pause_ms);
 	return start(c, 0, "3", streams, pause_ms, NULL) &&
 	       start(c, 1, "2", "2", "100", "--fresh") &&
-	       (c->reader = worker_start(c, worker_read)) != 0;
+	       (c->reader = worker_start(c, worker_read)) != 0 &&
+	       (c->revoker = worker_start(c, worker_revoke)) != 0;
 }
 
 bool clients_stop(struct chaos *c)
 {
-	bool ok = worker_stop(&c->reader);
+	bool ok = worker_stop(&c->revoker) && worker_stop(&c->reader);
 
 	for (size_t i = 0; i < LOADS; i++)
 		if (c->loads[i].pid > 0)

@@ -74,11 +74,12 @@ void nemesis_reap(struct chaos *c)
 				    "load generator %zu ended with status %d",
 				    i, proc_status(wstatus));
 			}
-		if (c->reader == pid) {
-			c->reader = 0;
+		if (c->reader == pid || c->revoker == pid) {
 			report_violation(c, "client",
-			    "the reader ended with status %d",
+			    "the %s ended with status %d",
+			    c->reader == pid ? "reader" : "revoker",
 			    proc_status(wstatus));
+			*(c->reader == pid ? &c->reader : &c->revoker) = 0;
 		}
 	}
 }

@@ -181,6 +181,14 @@ static void report_nodes(const struct chaos *c)
 	putchar('\n');
 }
 
+static void report_outcomes(const char *what, const uint64_t sums[3])
+{
+	printf("%s: %llu acknowledged, %llu failed, %llu unknown\n", what,
+	    (unsigned long long)sums[OUTCOME_OK],
+	    (unsigned long long)sums[OUTCOME_FAILED],
+	    (unsigned long long)sums[OUTCOME_UNKNOWN]);
+}
+
 void report_all(struct chaos *c)
 {
 	printf("seed: %llu\n", (unsigned long long)c->o.seed);
@@ -192,14 +200,17 @@ void report_all(struct chaos *c)
 	    (unsigned long long)sum_of(c, "refused"),
 	    (unsigned long long)sum_of(c, "unknown"),
 	    (unsigned long long)sum_of(c, "unreachable"));
+	report_outcomes("revoke a certificate", c->shared->revoked);
+	report_outcomes("revoke an identity", c->shared->blocked);
 	printf("read: %llu found, %llu unavailable, %llu stale\n",
 	    (unsigned long long)c->shared->read_ok,
 	    (unsigned long long)c->shared->read_failed,
 	    (unsigned long long)c->shared->read_stale);
-	printf("log: %llu certificates of workloads, %llu of them "
-	       "acknowledged to nobody; %zu rebuilt on every node\n",
+	printf(
+	    "log: %llu certificates of workloads, %llu of them "
+	    "acknowledged to nobody; %zu rebuilt on every node; %zu on CRLs\n",
 	    (unsigned long long)c->logged, (unsigned long long)c->untold,
-	    c->rebuilt);
+	    c->rebuilt, c->on_crls);
 	report_windows(c);
 	report_nodes(c);
 	report_verdict(c);

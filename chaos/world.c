@@ -30,14 +30,13 @@ void world_path(const struct chaos *c, char path[PATH_MAX], const char *name)
 
 /* ---- Commands ---- */
 
-static int run(struct chaos *c, const char *program, const char *const *args,
+int world_run(struct chaos *c, const char *program, const char *const *args,
     const char *out)
 {
 	const char *argv[32];
 	char exe[PATH_MAX], log[PATH_MAX];
 	const struct proc_files f = {out, log};
 	size_t n = 0;
-	int rc;
 
 	if (fs_join(exe, sizeof(exe), c->o.bin, program, NULL) != E_OK)
 		return -1;
@@ -46,17 +45,18 @@ static int run(struct chaos *c, const char *program, const char *const *args,
 	for (size_t i = 0; args[i] != NULL && n < 31; i++)
 		argv[n++] = args[i];
 	argv[n] = NULL;
-	rc = proc_wait(proc_start(argv, &f, NULL), COMMAND_MS);
-	if (rc != 0)
-		fprintf(stderr,
-		    "quorate-chaos: %s %s: exit status %d, see %s\n", program,
-		    args[0], rc, log);
-	return rc;
+	return proc_wait(proc_start(argv, &f, NULL), COMMAND_MS);
 }
 
 int world_quorate(struct chaos *c, const char *const *args, const char *out)
 {
-	return run(c, "quorate", args, out);
+	int rc = world_run(c, "quorate", args, out);
+
+	if (rc != 0)
+		fprintf(stderr,
+		    "quorate-chaos: quorate %s: exit status %d, see %s\n",
+		    args[0], rc, c->dir);
+	return rc;
 }
 
 /* ---- Nodes ---- */
@@ -228,22 +228,41 @@ static bool join(struct chaos *c, size_t node, char sets[3][48])
 
 /* ---- Identities ---- */
 
-static bool mint(struct chaos *c, const char *key, const char *sub)
+static void key_path(
+    const struct chaos *c, const struct node *n, char path[PATH_MAX])
 {
-	static const char *const ttl = "86400";
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s.key", n->name);
+	world_path(c, path, name);
+}
+
+bool world_token(struct chaos *c, const struct node *n, const char *account,
+    const char *file)
+{
+	char key[PATH_MAX], sub[100];
+	const char *args[] = {
+	    "--key", key, "--sub", sub, "--ttl", "86400", NULL};
+
+	key_path(c, n, key);
+	snprintf(sub, sizeof(sub), "system:serviceaccount:shop:%.60s", account);
+	return world_run(c, "quorate-dev-token", args, file) == 0;
+}
+
+static bool mint(struct chaos *c, const struct node *n, const char *account)
+{
 	char one[PATH_MAX], all[PATH_MAX];
-	const char *args[] = {"--key", key, "--sub", sub, "--ttl", ttl, NULL};
 	struct buf text;
-	FILE *f;
+	FILE *f = NULL;
 	bool ok;
 
 	world_path(c, one, "token");
 	world_path(c, all, "tokens");
 	buf_init(&text);
-	ok = run(c, "quorate-dev-token", args, one) == 0 &&
+	ok = world_token(c, n, account, one) &&
 	     fs_read(one, 65536, &text, NULL) == E_OK &&
 	     (f = fopen(all, "ae")) != NULL;
-	if (ok) {
+	if (f != NULL) {
 		ok = fwrite(text.p, 1, text.len, f) == text.len;
 		ok = fclose(f) == 0 && ok;
 	}
@@ -260,16 +279,14 @@ static bool identities(struct chaos *c, const struct node *n)
 	    "cluster", "set-jwks", n->name, "--jwks", jwks, NULL};
 	bool ok;
 
-	snprintf(name, sizeof(name), "%s.key", n->name);
-	world_path(c, key, name);
+	key_path(c, n, key);
 	snprintf(name, sizeof(name), "%s.jwks", n->name);
 	world_path(c, jwks, name);
-	ok = run(c, "quorate-dev-token", make, NULL) == 0 &&
+	ok = world_run(c, "quorate-dev-token", make, NULL) == 0 &&
 	     world_quorate(c, set, NULL) == 0;
 	for (unsigned i = 0; i < IDENTITIES && ok; i++) {
-		snprintf(name, sizeof(name), "system:serviceaccount:shop:%s-%u",
-		    n->name, i);
-		ok = mint(c, key, name);
+		snprintf(name, sizeof(name), "%s-%u", n->name, i);
+		ok = mint(c, n, name);
 	}
 	return ok;
 }
