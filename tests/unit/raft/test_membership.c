@@ -73,6 +73,27 @@ static void a_node_that_is_added_gets_the_log_and_a_vote(void **state)
 	cluster_free(c);
 }
 
+/* CheckQuorum gives a newcomer time to speak, once. */
+static void a_newcomer_has_an_election_timeout_to_speak(void **state)
+{
+	struct cluster *c = cluster_new(1, NULL);
+
+	(void)state;
+	cluster_elect(c, 1);
+	change(c, RAFT_AUTO, "v2"); /* which never starts */
+	for (int i = 1; i <= 20; i++) {
+		cluster_tick(c, 1, 1);
+		if (i == 10)
+			cluster_say(c, "after 10 ticks");
+	}
+	cluster_expect(c, "n1 commits 3\n"
+			  "n1 applies 2/3 conf(v2)\n"
+			  "n1 has 2 voters, 0 learners\n"
+			  "after 10 ticks\n"
+			  "n1 follower in term 2\n");
+	cluster_free(c);
+}
+
 /* The change counts from when it is applied: before that, the old voters
  * decide, and then at once the new ones. */
 static void a_change_counts_once_it_is_applied(void **state)
@@ -551,6 +572,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_node_that_is_added_gets_the_log_and_a_vote),
+	    cmocka_unit_test(a_newcomer_has_an_election_timeout_to_speak),
 	    cmocka_unit_test(a_change_counts_once_it_is_applied),
 	    cmocka_unit_test(a_removed_node_is_forgotten_by_its_leader),
 	    cmocka_unit_test(
