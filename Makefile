@@ -244,18 +244,32 @@ install: all $(LIBQUORATE)
 
 help:
 	@echo "make [all]     build quorated and quorate into build/bin"
+	@echo "make install   programs, manual pages, libquorate; DESTDIR, PREFIX"
+	@echo "make deps      install what is missing, from Debian's packages"
+	@echo "make clean     remove build/"
+	@echo
 	@echo "make demo      three clusters on loopback; KEEP=1 leaves them running"
 	@echo "make test      what CI runs; STAGES='unit simulator' picks stages"
 	@echo "make check     test, lint and sanitize"
-	@echo "make lint      layers, format, clang-tidy, cppcheck, gcc -fanalyzer"
+	@echo "make lint      layers, format, clang-tidy, cppcheck, gcc -fanalyzer,"
+	@echo "               and that docs/ is what the tables give"
 	@echo "make sanitize  unit tests and simulator under ASan+UBSan, then TSan"
+	@echo
+	@echo "make unit-X    unit tests of one module: raft, ca, wire, ..."
 	@echo "make sim       the simulator: SEEDS=n, or SEED=s to replay one"
 	@echo "make guards    delete each guard in turn: the simulator must notice"
+	@echo "make e2e       scripts on real nodes"
+	@echo "make interop   Istio's own client against real nodes (needs Go 1.26)"
 	@echo "make chaos     three nodes under random faults: MINUTES=m SEED=s"
 	@echo "make chaos-planted  a node that drops a record is found"
-	@echo "make interop   Istio's own client against real nodes (needs Go 1.26)"
-	@echo "make deps      install what is missing, from Debian's packages"
-	@echo "make install   honours DESTDIR and PREFIX"
+	@echo "make fuzz      libFuzzer on each parser: FUZZ_SECONDS=n, FUZZ='wire_csr ...'"
+	@echo "make bench     figures as JSON lines: FIGURES='issue_core size'"
+	@echo
+	@echo "make docs      fill the tables of docs/man, metrics.md, events.md"
+	@echo "make format    clang-format on every source"
+	@echo
+	@echo "SAN=address,undefined or SAN=thread builds in a folder of its own;"
+	@echo "CC, CFLAGS, LDFLAGS as usual; B=FOLDER in place of build."
 
 compile_commands.json: Makefile
 	@printf '[' > $@; sep=; for f in $(filter %.c,$(SOURCES)); do \
