@@ -76,7 +76,9 @@ static json_t *cert_json(
     const struct ca *ca, const struct ca_record *rec, const struct ca_issue *i)
 {
 	json_t *o = json_object();
+	uint8_t boot[8];
 
+	put_u64be(boot, i->signer_boot); /* random: more than a JSON number */
 	json_set(o, "index", json_u64(rec->index));
 	json_set(o, "time", json_time_ms(rec->time_ms));
 	json_set(o, "serial", json_hex(i->serial, sizeof(i->serial)));
@@ -88,7 +90,7 @@ static json_t *cert_json(
 	json_set(o, "not_before", json_time_s(i->not_before_s));
 	json_set(o, "not_after", json_time_s(i->not_after_s));
 	requester_json(o, i);
-	json_set(o, "signer_boot", json_u64(i->signer_boot));
+	json_set(o, "signer_boot", json_hex(boot, sizeof(boot)));
 	json_set(o, "signer_seq", json_u64(i->signer_seq));
 	json_set(o, "sha256", json_hex(i->cert_sha256, sizeof(i->cert_sha256)));
 	json_set(o, "revoked", revoked_json(ca, i));

@@ -75,6 +75,8 @@ same "what was logged is what was handed out" \
 same "its hash is logged" \
 	"$(openssl x509 -in "$T/cart/leaf.pem" -outform DER | sha256sum | cut -d' ' -f1)" \
 	"$(q cert show "$serial" -o json | jq -r .sha256)"
+expect 0 "its signer's boot is 16 digits" '^[0-9a-f]{16}$' \
+	jq -r .signer_boot <(q cert show "$serial" -o json)
 expect 0 "the head's signature is good" 'signature +good' q head
 
 # ---- What to trust ----
