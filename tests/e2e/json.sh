@@ -89,7 +89,26 @@ gives "$(fields entry pem issuer_pem pod_name pod_uid signer_seq)" \
 	cert show "$serial"
 gives '.pem | startswith("-----BEGIN")' bundle
 gives '.keys | length == 1' bundle --format spiffe
-gives '.id == 2 and .removed' member remove 2
+
+gives '.index > 1 and .lifted == false and .published_everywhere' \
+	revoke "$serial" --reason superseded --wait all
+gives '.lifted == false' revoke --identity "$(identity shop cart)"
+gives '.lifted == false' revoke --pod uid-shop-cart
+gives "length == 2 and all(.[]; $(fields kind what since reason))" blocked
+gives '.lifted == true' revoke --identity "$(identity shop cart)" --lift
+gives '.pem | startswith("-----BEGIN X509 CRL")' crl
+gives '.index > 1' root sign-crl "${phrase[@]}"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+	-subj /CN=other -addext keyUsage=critical,keyCertSign,cRLSign \
+	-keyout "$T/other.key" -out "$T/other.pem" 2>/dev/null
+gives '.certificates == 1' root import "$T/other.pem" "${phrase[@]}"
+gives '.trust_domain == "other.test"' \
+	federate add other.test --bundle "$T/other.pem"
+gives 'any(.[]; .trust_domain == "other.test" and .count == 1)' federate list
+gives '.trust_domain == "other.test"' federate remove other.test
+gives '.state == "retired"' issuer retire west
+gives '.state == "revoked"' issuer revoke west "${phrase[@]}"
+gives '.id == 2 and .removed and .left' member remove 2
 
 # ---- None forgotten ----
 
