@@ -3,9 +3,8 @@
 
 #include <string.h>
 
-/* §5.3.1: what may stand on a complete CRL.  7 is not used, 8 is for delta
- * CRLs. */
-static bool reason_valid(unsigned reason)
+/* 7 is not used, 8 is for delta CRLs. */
+bool crl_reason_valid(unsigned reason)
 {
 	return reason <= 10 && reason != 7 && reason != 8;
 }
@@ -14,7 +13,7 @@ static enum code check_rows(
     const struct ca_revoked *rows, size_t n, struct err *e)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (!reason_valid((unsigned)rows[i].reason))
+		if (!crl_reason_valid((unsigned)rows[i].reason))
 			return err_set(e, E_INVAL,
 			    "%d is not a reason of RFC 5280 §5.3.1",
 			    rows[i].reason);

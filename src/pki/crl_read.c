@@ -30,8 +30,11 @@ static bool read_number(struct crl *c, struct span value)
 {
 	struct span n;
 
-	if (c->has_number || !der_take_uint(&value, &n) || value.len != 0 ||
-	    n.len > 8)
+	if (c->has_number || !der_take_uint(&value, &n) || value.len != 0)
+		return false;
+	if (n.p[0] == 0) /* the sign's */
+		n = span_of(n.p + 1, n.len - 1);
+	if (n.len > 8)
 		return false;
 	for (size_t i = 0; i < n.len; i++)
 		c->number = c->number << 8 | n.p[i];
@@ -116,7 +119,8 @@ static bool read_reason(struct span exts, struct ca_revoked *row)
 			return false;
 		if (!span_eq(oid, der_oid_bytes(OID_CRL_REASON)))
 			continue;
-		if (!der_take(&value, DER_ENUMERATED, &n, NULL) || n.len != 1)
+		if (!der_take(&value, DER_ENUMERATED, &n, NULL) || n.len != 1 ||
+		    !crl_reason_valid(n.p[0]))
 			return false;
 		row->reason = (enum ca_reason)n.p[0];
 	}
@@ -182,6 +186,8 @@ enum code pki_crl_read(struct span crl, struct span issuer_cert,
 		    "with ecdsa-with-SHA256");
 	if (!span_eq(c.issuer, issuer.subject))
 		return err_set(e, E_INVAL, "it is another issuer's");
+	if (c.next_s < c.this_s)
+		return err_set(e, E_INVAL, "it ends before it begins");
 	rc = crypto.verify(crypto.ctx, issuer.spki, c.tbs, c.signature, e);
 	if (rc != E_OK)
 		return rc;

@@ -123,7 +123,10 @@ enum code ca_cert_read(
  * identifier or, where a foreign root has none, its key id. */
 struct span ca_cert_authority(const struct ca_cert *c);
 
-/* ---- crl_read.c ---- */
+/* ---- crl.c, crl_read.c ---- */
+
+/* RFC 5280 §5.3.1: what may stand on a complete CRL. */
+bool crl_reason_valid(unsigned reason);
 
 /* A CA certificate with any kind of key, as a trust anchor.  E_INVAL. */
 enum code anchor_check(struct span cert, struct err *e) MUST_CHECK;

@@ -7,7 +7,7 @@
 # with libFuzzer and the sanitizers and runs each for FUZZ_SECONDS (of them,
 # FUZZ='NAME...').  What crashes is left in the target's corpus.
 FUZZ_TARGETS := wire_entry:wire wire_mesh:wire wire_csr:wire envelope:wire \
-	pki_csr:pki pki_cert:pki
+	pki_csr:pki pki_cert:pki pki_crl:pki
 FUZZ_HELP_wire_entry := tests/unit/wire/sample.c tests/unit/wire/tell.c
 FUZZ_HELP_wire_mesh := $(FUZZ_HELP_wire_entry)
 FUZZ_HELP_wire_csr := $(FUZZ_HELP_wire_entry)

@@ -61,10 +61,13 @@ static void openssl_free(void *p, const char *file, int line)
 
 static struct chain chain;
 static EVP_PKEY *key;
-static struct buf spki, key_pem, csr_pem, sealed, bad_issuer, message_sig;
+static struct buf spki, key_pem, csr_pem, sealed, bad_issuer, message_sig,
+    crl_der;
 
 static int make_inputs(void **state)
 {
+	struct ca_revoked row = {.revoked_s = NOW_S, .reason = 2};
+
 	(void)state;
 	chain_make(&chain, true);
 	MUST(pki_key_new(PKI_P256, &key, &err));
@@ -77,6 +80,8 @@ static int make_inputs(void **state)
 	MUST(pki_sign(&message_sig, key, span_str("message"), &err));
 	buf_add_span(&bad_issuer, buf_span(&chain.issuer));
 	bad_issuer.p[bad_issuer.len - 1] ^= 1;
+	MUST(pki_cert_serial(buf_span(&chain.issuer), row.serial, &err));
+	crl_make(&crl_der, buf_span(&chain.root), chain.root_key, 1, &row, 1);
 	return 0;
 }
 
@@ -91,6 +96,7 @@ static int free_inputs(void **state)
 	buf_free(&sealed);
 	buf_free(&bad_issuer);
 	buf_free(&message_sig);
+	buf_free(&crl_der);
 	return 0;
 }
 
@@ -147,6 +153,23 @@ static enum code crl(struct buf *out)
 
 	return pki_crl_tbs(
 	    out, buf_span(&chain.issuer), 1, NOW_S, NOW_S + 1, &row, 1, &err);
+}
+
+static enum code crl_read(struct buf *out)
+{
+	struct pki_crl_facts f;
+	struct ca_revoked *rows;
+	size_t n;
+	enum code rc = pki_crl_read(buf_span(&crl_der), buf_span(&chain.root),
+	    buf_span(&chain.issuer), &f, &err);
+
+	(void)out;
+	if (rc == E_OK)
+		rc = pki_crl_rows(buf_span(&crl_der), &rows, &n, &err);
+	if (rc == E_OK)
+		free(rows);
+	assert_int_not_equal(rc, E_INVAL);
+	return rc;
 }
 
 static enum code csr_make(struct buf *out)
@@ -257,6 +280,7 @@ static void memory_may_fail_anywhere(void **state)
 	    {"issuer", issuer},
 	    {"operator", operator_cert},
 	    {"crl", crl},
+	    {"crl read", crl_read},
 	    {"csr make", csr_make},
 	    {"csr parse", csr_parse},
 	    {"verify", verify},
