@@ -189,6 +189,34 @@ static void a_transfer_forgets_what_was_asked(void **state)
 	cluster_free(c);
 }
 
+/* Asked of a leader that had been deposed without knowing: when it leads again
+ * a round of its new term must not confirm the old request. */
+static void a_request_does_not_outlive_its_term(void **state)
+{
+	struct cluster *c = cluster_new(3, NULL);
+
+	(void)state;
+	cluster_elect(c, 1);
+	cluster_isolate(c, 1);
+	raft_forget_leader(node(c, 3));
+	cluster_elect(c, 2);
+	cluster_propose(c, 2, "x");
+	cluster_settle(c);
+	raft_read_index(node(c, 1), 5); /* at 2, and 4 is committed */
+	cluster_settle(c);
+	cluster_heal(c);
+	cluster_tick(c, 2, 1);
+	cluster_settle(c);
+	raft_transfer_leader(node(c, 2), 1);
+	cluster_settle(c);
+	assert_int_equal(cluster_status(c, 1).state, RAFT_LEADER);
+	cluster_hush(c);
+	raft_read_index(node(c, 1), 6);
+	cluster_settle(c);
+	cluster_expect(c, "n1 read 6 at 5\n");
+	cluster_free(c);
+}
+
 static void a_lone_voter_needs_no_confirmation(void **state)
 {
 	struct cluster *c = cluster_new(1, NULL);
@@ -309,6 +337,7 @@ int main(void)
 	    cmocka_unit_test(an_answer_of_an_earlier_term_confirms_nothing),
 	    cmocka_unit_test(a_leader_cut_off_answers_nothing),
 	    cmocka_unit_test(a_transfer_forgets_what_was_asked),
+	    cmocka_unit_test(a_request_does_not_outlive_its_term),
 	    cmocka_unit_test(a_lone_voter_needs_no_confirmation),
 	    cmocka_unit_test(a_lone_voter_that_crashed_waits_for_its_commit),
 	    cmocka_unit_test(a_removed_leader_is_no_lone_voter),
