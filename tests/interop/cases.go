@@ -84,24 +84,16 @@ func (w *world) issued(n node, good ask, key []byte) {
 
 // renew gets a certificate by token, and the next one by the first alone.
 func (w *world) renew(good ask) error {
-	key := []byte(nil)
-	good.csr, key = csr(w.identity, true)
+	request, key := csr(w.identity, true)
+	good.csr = request
 	first := w.send(good)
 	if first.err != nil {
 		return first.err
 	}
-	next := good
-	next.token = ""
-	next.cert = filepath.Join(w.dir, "client.pem")
-	next.key = filepath.Join(w.dir, "client.key")
-	chain := []byte(strings.Join(first.chain[:2], ""))
-	if err := os.WriteFile(next.cert, chain, 0o600); err != nil {
+	if err := w.keep(first.chain, key); err != nil {
 		return err
 	}
-	if err := os.WriteFile(next.key, key, 0o600); err != nil {
-		return err
-	}
-	next.csr, key = csr(w.identity, true)
+	next, key := w.renewal(good)
 	second := w.send(next)
 	if second.err != nil {
 		return second.err
@@ -110,6 +102,25 @@ func (w *world) renew(good ask) error {
 		return fmt.Errorf("the same certificate again")
 	}
 	return w.checkChain(second.chain, key, day)
+}
+
+// keep puts down what pilot-agent has in PROV_CERT: a client certificate.
+func (w *world) keep(chain []string, key []byte) error {
+	text := []byte(strings.Join(chain[:2], ""))
+	if err := os.WriteFile(filepath.Join(w.dir, "client.pem"), text, 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(w.dir, "client.key"), key, 0o600)
+}
+
+// renewal asks with the certificate that was kept, and no token.
+func (w *world) renewal(good ask) (ask, []byte) {
+	request, key := csr(w.identity, true)
+	next := good
+	next.token, next.csr = "", request
+	next.cert = filepath.Join(w.dir, "client.pem")
+	next.key = filepath.Join(w.dir, "client.key")
+	return next, key
 }
 
 func (w *world) refusals(n node, good ask) {
@@ -170,6 +181,35 @@ func alter(text []byte, change func([]byte) []byte) []byte {
 	block, _ := pem.Decode(text)
 	block.Bytes = change(block.Bytes)
 	return pem.EncodeToMemory(block)
+}
+
+// blocked: an operator has revoked the identity.  Neither a token nor an older
+// certificate gets a new one, and the client does not go on asking.
+func blocked(w *world, n node) {
+	request, _ := csr(w.identity, true)
+	good := ask{
+		node: n, token: w.token("good"), cluster: w.cluster, csr: request,
+		ttl: day,
+	}
+	w.report(n, "a revoked identity with a good token: PermissionDenied",
+		w.send(good).refused(codes.PermissionDenied, once))
+	next, _ := w.renewal(good)
+	w.report(n, "a revoked identity with its certificate: PermissionDenied",
+		w.send(next).refused(codes.PermissionDenied, once))
+}
+
+// lifted: it may ask again, but what was revoked renews nothing.
+func lifted(w *world, n node) {
+	request, key := csr(w.identity, true)
+	good := ask{
+		node: n, token: w.token("good"), cluster: w.cluster, csr: request,
+		ttl: day,
+	}
+	w.report(n, "with the block lifted, a token is enough again",
+		w.chain(good, key, day))
+	next, _ := w.renewal(good)
+	w.report(n, "a revoked certificate renews nothing: PermissionDenied",
+		w.send(next).refused(codes.PermissionDenied, once))
 }
 
 // election: no leader for now.  The client's own retries must carry a workload

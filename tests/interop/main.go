@@ -6,8 +6,9 @@
 //		-identity spiffe://TD/ns/NS/sa/SA PHASE
 //
 // DIR holds root.pem and the tokens good, expired, audience, forged, unbound.
-// Phases: issue (every node answers), election (the leader has just been
-// killed), no-quorum (only the named nodes are left).
+// Phases: issue (every node answers), blocked (the identity is revoked), lifted
+// (it may ask again), election (the leader has just been killed), no-quorum
+// (only the named nodes are left).
 package main
 
 import (
@@ -78,11 +79,12 @@ func main() {
 	flag.Parse()
 	w.nodes = parseNodes(*nodes)
 	phases := map[string]func(*world, node){
-		"issue": issue, "election": election, "no-quorum": noQuorum,
+		"issue": issue, "blocked": blocked, "lifted": lifted,
+		"election": election, "no-quorum": noQuorum,
 	}
 	phase := phases[flag.Arg(0)]
 	if phase == nil || flag.NArg() != 1 {
-		fmt.Fprintln(os.Stderr, "phase: issue, election or no-quorum")
+		fmt.Fprintln(os.Stderr, "phase: issue, blocked, lifted, election or no-quorum")
 		os.Exit(2)
 	}
 	quiet()

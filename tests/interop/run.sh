@@ -63,6 +63,12 @@ phase() { # phase node...
 
 phase issue east west south
 
+must "the identity is revoked" \
+	q revoke --identity "$(identity shop cart)" --wait all
+phase blocked east west south
+must "and may ask again" q revoke --identity "$(identity shop cart)" --lift
+phase lifted east west south
+
 # ---- The leader dies; then there is no quorum ----
 
 dead=$(leader south) rest=()
