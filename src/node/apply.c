@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log_event.h"
 #include "base/metrics.h"
+#include "front/trust.h"
 
 /* ---- The view ---- */
 
@@ -35,7 +36,7 @@ enum code apply_refresh_view(struct node *n, struct err *e)
 		return err_wrap(e, rc, "reading the state");
 	take_view(n, v);
 	buf_clear(&n->root_bundle);
-	rc = pki_pem_add(&n->root_bundle, "CERTIFICATE", v->root_cert, e);
+	rc = trust_roots_pem(v, &n->root_bundle, e);
 	peers_sync(n);
 	publish_view(n);
 	return rc;
