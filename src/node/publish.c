@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
@@ -45,9 +46,11 @@ static enum code put(
 	enum code rc;
 
 	sha256_of(sum, buf_span(data));
-	if (p->known[file] && memcmp(p->sum[file], sum, sizeof(sum)) == 0)
-		return E_OK;
 	rc = fs_join(path, sizeof(path), p->dir, names[file], e);
+	if (rc == E_OK && p->known[file] &&
+	    memcmp(p->sum[file], sum, sizeof(sum)) == 0 &&
+	    access(path, F_OK) == 0)
+		return E_OK;
 	if (rc == E_OK)
 		rc = fs_write(path, buf_span(data), 0644, e);
 	if (rc != E_OK)
@@ -113,18 +116,21 @@ static void publish(struct publisher *p)
 	for (int i = 0; i < FILES; i++)
 		buf_init(&out[i]);
 	rc = read_state(p->n, out, &index, &e);
+	if (rc == E_NOTFOUND) /* no Genesis yet */
+		goto out;
 	for (int i = 0; i < FILES && rc == E_OK; i++)
 		rc = put(p, i, &out[i], &e);
 	if (rc == E_OK) {
 		p->done = index;
 		atomic_store(&p->n->published, index);
 		set_why(p, "");
-	} else if (rc != E_NOTFOUND) { /* no Genesis yet */
+	} else {
 		p->retry_ms = clock_mono_ms() + RETRY_MS;
 		set_why(p, e.text);
 		log_event(EV_publish_failed, "dir=%s code=%s why=\"%s\"",
 		    p->dir, code_name(rc), e.text);
 	}
+out:
 	for (int i = 0; i < FILES; i++)
 		buf_free(&out[i]);
 }
