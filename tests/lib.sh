@@ -245,8 +245,8 @@ domain_init() { # node [option...]
 		--passphrase-file "$T/passphrase" --cheap-sealing "$@"
 }
 
-domain_new() { # node: init, start, ready
-	domain_init "$1" >/dev/null && node_start "$1" && node_wait "$1"
+domain_new() { # node [option of init...]: init, start, ready
+	domain_init "$@" >/dev/null && node_start "$1" && node_wait "$1"
 }
 
 # Ask with a token; the node runs and waits to be approved.
@@ -326,6 +326,53 @@ chain_verify() { # folder
 	chain_split "$1" &&
 		openssl verify -x509_strict -CAfile "$T/admin/root.pem" \
 			-untrusted "$1/issuer.pem" "$1/leaf.pem"
+}
+
+# The same with every CRL of that file, which must cover the whole chain.
+chain_current() { # folder crl-file
+	chain_split "$1" &&
+		openssl verify -x509_strict -crl_check_all -CRLfile "$2" \
+			-CAfile "$T/admin/root.pem" -untrusted "$1/issuer.pem" \
+			"$1/leaf.pem"
+}
+
+varint() { # number: as protobuf writes it
+	local n=$1
+	while [ "$n" -gt 127 ]; do
+		printf '%b' "\\x$(printf %02x $((n % 128 + 128)))"
+		n=$((n / 128))
+	done
+	printf '%b' "\\x$(printf %02x "$n")"
+}
+
+# A new certificate for that of the folder FROM, without a token: gRPC by hand,
+# since quorate asks with tokens.  Prints the answer's status and text.
+renew() { # folder from node
+	local d=$1 from=$2 len
+	mkdir -p "$d" && chain_split "$from" &&
+		cat "$from/leaf.pem" "$from/issuer.pem" >"$d/client.pem" || return
+	openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+		-subj / -keyout "$d/key.pem" -out "$d/csr.pem" 2>/dev/null || return
+	{
+		printf '\n' # field 1, a string
+		varint "$(stat -c %s "$d/csr.pem")"
+		cat "$d/csr.pem"
+	} >"$d/message"
+	printf -v len %08x "$(stat -c %s "$d/message")"
+	{
+		printf '%b' "\\x00\\x${len:0:2}\\x${len:2:2}\\x${len:4:2}\\x${len:6:2}"
+		cat "$d/message"
+	} >"$d/frame"
+	curl -sS --noproxy '*' --http2 --max-time 10 --cacert "$T/admin/root.pem" \
+		--cert "$d/client.pem" --key "$from/key.pem" \
+		-H 'content-type: application/grpc' -H 'te: trailers' \
+		--data-binary "@$d/frame" -D "$d/headers" -o "$d/answer" \
+		"https://${ADDR[$3]}:8443/istio.v1.auth.IstioCertificateService/CreateCertificate" ||
+		return
+	sed -n 's/\r$//; s/^grpc-//p' "$d/headers" | sed 's/%20/ /g'
+	grep -q '^grpc-status: 0' "$d/headers" &&
+		LC_ALL=C sed -n 's/^.*\(-----BEGIN\)/\1/; /^-----BEGIN/,/^-----END/p' \
+			"$d/answer" >"$d/chain.pem"
 }
 
 serial_of() { # certificate file
