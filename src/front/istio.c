@@ -33,7 +33,7 @@ static void issued_free(struct issued *i)
 	free(i);
 }
 
-/* Leaf, issuer, and the root bundle as the last element (ISTIO.md §1). */
+/* Leaf, issuer, and all roots as the last element (ARCHITECTURE §7). */
 static enum code encode_chain(
     const struct issued *i, struct buf *out, struct err *e)
 {
