@@ -14,7 +14,8 @@
  *	quorate_close(q);
  *
  * A handle belongs to one thread at a time; several handles are independent.
- * Link with -lquorate -lcurl -ljansson -lprotobuf-c -lcrypto -lsodium. */
+ * Link with -lquorate -lcurl -ljansson -lprotobuf-c -lcrypto -lsodium, or as
+ * pkg-config says; docs/examples/request.c is a whole program. */
 #ifndef QUORATE_H
 #define QUORATE_H
 
