@@ -1,8 +1,9 @@
 # `make bench`: figures, as JSON lines; FIGURES="issue_core size" picks some.
-BENCH := $(B)/bench/issue_core $(B)/bench/floor
+BENCH := $(addprefix $(B)/bench/,issue_core floor crl_watch)
 
 $(B)/bench/issue_core: $(B)/obj/tests/bench/issue_core.o $(call libs_of,node)
 $(B)/bench/floor: $(B)/obj/tests/bench/floor.o $(call libs_of,base)
+$(B)/bench/crl_watch: $(B)/obj/tests/bench/crl_watch.o $(call libs_of,base)
 $(BENCH):
 	@mkdir -p $(@D)
 	@echo "  LD    $@"

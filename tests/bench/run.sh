@@ -141,6 +141,68 @@ figure_failover() {
 		'{nodes: 3, $election_ms} + .' "$T/worst")" <"$T/gaps"
 }
 
+# ---- revoke_visible, crl ----
+
+# From the return of a revocation until the last node's CRL lists the serial, in
+# milliseconds.
+visible_ms() { # serial issuer what-to-revoke...
+	local serial=$1 urls=() n back
+	for n in east west south; do
+		urls+=("http://${ADDR[$n]}:8080/crl/$2.crl")
+	done
+	shift 2
+	"$B/bench/crl_watch" "$serial" 60 "${urls[@]}" >"$T/seen" &
+	q revoke "$@" --reason superseded >/dev/null || return
+	back=${EPOCHREALTIME/[.,]/}
+	wait $! || return
+	echo $((($(cat "$T/seen") - back) / 1000))
+}
+
+# Who signed it: the cluster of the server in the ack file's line.
+issuer_of() { # host:port
+	local n
+	for n in east west south; do
+		[ "$1" != "${ADDR[$n]}:8443" ] || echo "$n"
+	done
+}
+
+# shellcheck disable=SC2094 # both only read
+figure_revoke_visible() {
+	local n=${REVOCATIONS:-60} serial server
+	three_nodes
+	load "$all" --connections 3 --streams 1 --count "$n" --ack "$T/ack" \
+		>/dev/null
+	while read -r _ serial _ server; do
+		visible_ms "$serial" "$(issuer_of "$server")" "$serial" ||
+			exit 1
+		sleep 1.1 # an issuer freezes once a second at most
+	done <"$T/ack" | jq -c '{visible_ms: .}' >"$T/visible"
+	figure revoke_visible "$(jq -sc 'map(.visible_ms) | sort | {nodes: 3,
+		p99_ms: .[(length - 1) * 0.99 | ceil], worst_ms: .[-1]}' \
+		"$T/visible")" <"$T/visible"
+}
+
+figure_crl() {
+	local n=${CERTIFICATES:-100000} serial first
+	three_nodes
+	load "${ADDR[east]}:8443" --count "$n" --ack "$T/ack" >/dev/null
+	tok=$(token east shop till)
+	load "${ADDR[east]}:8443" --connections 1 --streams 1 \
+		--count "$RUNS" --ack "$T/singles" >/dev/null
+	serial=$(tail -n 1 "$T/ack" | cut -d' ' -f2)
+	first=$(visible_ms "$serial" east --identity \
+		"$(identity shop cart)") || exit 1
+	# Each of these is a freeze of all the entries again.
+	while read -r _ serial _ _; do
+		sleep 1.5
+		visible_ms "$serial" east "$serial" || exit 1
+	done <"$T/singles" | jq -c '{published_ms: .}' >"$T/published"
+	figure crl "$(jq -nc --argjson entries "$n" --argjson first_ms "$first" \
+		--argjson bytes "$(curl -s --noproxy '*' \
+			"http://${ADDR[east]}:8080/crl/east.crl" | wc -c)" \
+		'{nodes: 3, $entries, $first_ms, $bytes}')" <"$T/published"
+}
+
 # ---- size ----
 
 # Resident, libraries and all, but without what LMDB maps.
@@ -177,7 +239,7 @@ figure_size() {
 		figure size
 }
 
-for f in "${@:-issue_core issue_e2e failover size}"; do
+for f in "${@:-issue_core issue_e2e failover revoke_visible crl size}"; do
 	# A world each: its nodes end with it.
 	# shellcheck disable=SC2086
 	for one in $f; do ("figure_$one") || exit 1; done
