@@ -191,8 +191,13 @@ func blocked(w *world, n node) {
 		node: n, token: w.token("good"), cluster: w.cluster, csr: request,
 		ttl: day,
 	}
-	w.report(n, "a revoked identity with a good token: PermissionDenied",
-		w.send(good).refused(codes.PermissionDenied, once))
+	got := w.send(good)
+	err := got.refused(codes.PermissionDenied, once)
+	if err == nil && !strings.Contains(got.err.Error(), "(keyCompromise)") {
+		err = fmt.Errorf("the reason is missing: %w", got.err)
+	}
+	w.report(n, "a revoked identity with a good token: PermissionDenied, with the reason",
+		err)
 	next, _ := w.renewal(good)
 	w.report(n, "a revoked identity with its certificate: PermissionDenied",
 		w.send(next).refused(codes.PermissionDenied, once))
@@ -210,6 +215,69 @@ func lifted(w *world, n node) {
 	next, _ := w.renewal(good)
 	w.report(n, "a revoked certificate renews nothing: PermissionDenied",
 		w.send(next).refused(codes.PermissionDenied, once))
+}
+
+// family keeps a certificate that was renewed from another, parent.pem.
+func family(w *world, n node) {
+	request, key := csr(w.identity, true)
+	good := ask{
+		node: n, token: w.token("good"), cluster: w.cluster, csr: request,
+		ttl: day,
+	}
+	parent := w.send(good)
+	err := parent.err
+	if err == nil {
+		err = os.WriteFile(filepath.Join(w.dir, "parent.pem"),
+			[]byte(parent.chain[0]), 0o600)
+	}
+	if err == nil {
+		err = w.keep(parent.chain, key)
+	}
+	if err == nil {
+		next, key := w.renewal(good)
+		child := w.send(next)
+		if err = child.err; err == nil {
+			err = w.keep(child.chain, key)
+		}
+	}
+	w.report(n, "a certificate, and one renewed from it", err)
+}
+
+// orphan: the parent of the kept certificate is revoked.
+func orphan(w *world, n node) {
+	next, _ := w.renewal(ask{node: n, cluster: w.cluster, ttl: day})
+	w.report(n, "the child of a revoked certificate renews nothing: PermissionDenied",
+		w.send(next).refused(codes.PermissionDenied, once))
+}
+
+// second: one client that knows two addresses and is connected to the first;
+// that node is killed, and its next request must reach the other.
+func second(w *world, nodes []node) {
+	request, key := csr(w.identity, true)
+	a := ask{
+		node: pair(nodes), token: w.token("good"), cluster: w.cluster,
+		csr: request, ttl: day,
+	}
+	client, creds, err := w.client(a)
+	if err != nil {
+		w.report(a.node, "a client with two addresses", err)
+		return
+	}
+	defer client.Close()
+	for i, claim := range []string{"first address", "the first killed: second address"} {
+		if i == 1 {
+			if err := w.kill(); err != nil {
+				w.report(nodes[0], claim, err)
+				return
+			}
+		}
+		got := creds.sign(client, a)
+		if got.err == nil {
+			got.err = w.checkChain(got.chain, key, day)
+		}
+		w.report(nodes[i], fmt.Sprintf("%s (%v, attempts: %v)", claim,
+			got.took.Round(time.Millisecond), rounded(got.attempts)), got.err)
+	}
 }
 
 // election: no leader for now.  The client's own retries must carry a workload

@@ -48,7 +48,8 @@ type answer struct {
 	took     time.Duration
 }
 
-func (w *world) send(a ask) answer {
+// client makes Istio's, as pilot-agent does.
+func (w *world) client(a ask) (*citadel.CitadelClient, *credentials, error) {
 	creds := &credentials{token: a.token}
 	options := &security.Options{
 		CAEndpoint:  a.node.address,
@@ -60,15 +61,25 @@ func (w *world) send(a ask) answer {
 		Cert:     a.cert,
 		Key:      a.key,
 	})
+	return client, creds, err
+}
+
+func (w *world) send(a ask) answer {
+	client, creds, err := w.client(a)
 	if err != nil {
 		return answer{err: err}
 	}
 	defer client.Close()
+	return creds.sign(client, a)
+}
+
+func (c *credentials) sign(client *citadel.CitadelClient, a ask) answer {
+	c.times = nil
 	start := time.Now()
 	chain, err := client.CSRSign(a.csr, int64(a.ttl.Seconds()))
 	end := time.Now()
 	out := answer{chain: chain, err: err, took: end.Sub(start)}
-	times := append(creds.times, end)
+	times := append(c.times, end)
 	for i := 1; i < len(times); i++ {
 		out.attempts = append(out.attempts, times[i].Sub(times[i-1]))
 	}

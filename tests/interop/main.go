@@ -7,8 +7,10 @@
 //
 // DIR holds root.pem and the tokens good, expired, audience, forged, unbound.
 // Phases: issue (every node answers), blocked (the identity is revoked), lifted
-// (it may ask again), election (the leader has just been killed), no-quorum
-// (only the named nodes are left).
+// (it may ask again), family (keeps parent.pem, and a child of it), orphan (the
+// parent is revoked), second (the first of two nodes is killed under a client
+// that knows both), election (the leader has just been killed), no-quorum (only
+// the named nodes are left).
 package main
 
 import (
@@ -25,6 +27,7 @@ type node struct{ name, address string }
 
 type world struct {
 	dir, cluster, identity string
+	pid                    int // whom the phase second kills
 	nodes                  []node
 	failed                 bool
 }
@@ -76,18 +79,26 @@ func main() {
 	flag.StringVar(&w.cluster, "cluster", "", "the tokens' cluster")
 	flag.StringVar(&w.identity, "identity", "", "the tokens' SPIFFE ID")
 	nodes := flag.String("nodes", "", "NAME=HOST:PORT[,...]")
+	flag.IntVar(&w.pid, "kill", 0, "process that the phase second kills")
 	flag.Parse()
 	w.nodes = parseNodes(*nodes)
 	phases := map[string]func(*world, node){
 		"issue": issue, "blocked": blocked, "lifted": lifted,
+		"family": family, "orphan": orphan,
 		"election": election, "no-quorum": noQuorum,
 	}
 	phase := phases[flag.Arg(0)]
-	if phase == nil || flag.NArg() != 1 {
-		fmt.Fprintln(os.Stderr, "phase: issue, blocked, lifted, election or no-quorum")
+	two := flag.Arg(0) == "second" && len(w.nodes) == 2 && w.pid > 0
+	if (phase == nil && !two) || flag.NArg() != 1 {
+		fmt.Fprintln(os.Stderr, "phase: issue, blocked, lifted, family, orphan,"+
+			" second, election or no-quorum")
 		os.Exit(2)
 	}
 	quiet()
+	if two {
+		second(&w, w.nodes)
+		w.nodes = nil
+	}
 	for _, n := range w.nodes {
 		phase(&w, n)
 	}
