@@ -16,6 +16,11 @@ void json_set(json_t *o, const char *name, json_t *value)
 		json_object_set_new(o, BROKEN, json_true());
 }
 
+bool json_failed(const json_t *o)
+{
+	return o == NULL || json_object_get(o, BROKEN) != NULL;
+}
+
 json_t *json_hex(const uint8_t *p, size_t len)
 {
 	char *text = malloc(2 * len + 1);
@@ -100,7 +105,7 @@ enum code json_finish(struct exchange *x, json_t *o, struct err *e)
 	char *text = NULL;
 	enum code rc;
 
-	if (o != NULL && json_object_get(o, BROKEN) == NULL)
+	if (!json_failed(o))
 		text = json_dumps(o, JSON_COMPACT);
 	rc = text != NULL && buf_add_str(&x->out, text) &&
 		     buf_add_str(&x->out, "\n")

@@ -81,47 +81,71 @@ static bool put_ec(json_t *o, EVP_PKEY *key)
 	return false;
 }
 
-static bool put_key(json_t *o, EVP_PKEY *key)
+/* RFC 8037 §2 */
+static bool put_okp(json_t *o, EVP_PKEY *key, const char *crv)
 {
-	if (EVP_PKEY_get_base_id(key) == EVP_PKEY_EC)
-		return put_ec(o, key);
-	if (EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA)
+	uint8_t x[64];
+	size_t len = sizeof(x);
+
+	if (EVP_PKEY_get_raw_public_key(key, x, &len) != 1)
 		return false;
-	json_set(o, "kty", json_string("RSA"));
-	json_set(o, "n", json_number(key, "n", 0));
-	json_set(o, "e", json_number(key, "e", 0));
+	json_set(o, "kty", json_string("OKP"));
+	json_set(o, "crv", json_string(crv));
+	json_set(o, "x", json_base64url(span_of(x, len)));
 	return true;
 }
 
-/* NULL: memory, or a key that has no JWK here. */
-static json_t *jwk_of(struct span cert)
+static bool put_key(json_t *o, EVP_PKEY *key)
+{
+	switch (key == NULL ? 0 : EVP_PKEY_get_base_id(key)) {
+	case EVP_PKEY_EC: return put_ec(o, key);
+	case EVP_PKEY_ED25519: return put_okp(o, key, "Ed25519");
+	case EVP_PKEY_ED448: return put_okp(o, key, "Ed448");
+	case EVP_PKEY_RSA:
+		json_set(o, "kty", json_string("RSA"));
+		json_set(o, "n", json_number(key, "n", 0));
+		json_set(o, "e", json_number(key, "e", 0));
+		return true;
+	default: return false;
+	}
+}
+
+/* E_NOTFOUND: a key that has no JWK here. */
+static enum code jwk_of(json_t **out, struct span cert, struct err *e)
 {
 	const uint8_t *p = cert.p;
 	X509 *x = d2i_X509(NULL, &p, (long)cert.len);
 	json_t *o = json_object(), *chain = json_array();
 	bool ok = x != NULL && put_key(o, X509_get0_pubkey(x));
+	enum code rc = E_OK;
 
 	json_array_append_new(chain, json_base64(cert));
 	json_set(o, "use", json_string("x509-svid"));
 	json_set(o, "x5c", chain);
 	X509_free(x);
 	ERR_clear_error();
-	if (ok)
-		return o;
-	json_decref(o);
-	return NULL;
+	if (!ok)
+		rc = E_NOTFOUND;
+	else if (json_failed(o) || json_array_size(chain) != 1)
+		rc = err_nomem(e);
+	if (rc == E_OK)
+		*out = o;
+	else
+		json_decref(o);
+	return rc;
 }
 
 /* ---- Bundles ---- */
 
+/* One that has no JWK is in the PEM bundle alone: what one foreign root looks
+ * like must not keep our own CRLs from being published. */
 static enum code add_key(json_t *keys, struct span cert, struct err *e)
 {
-	json_t *jwk = jwk_of(cert);
+	json_t *jwk = NULL;
+	enum code rc = jwk_of(&jwk, cert, e);
 
-	if (jwk == NULL)
-		return err_set(e, E_UNSUPPORTED,
-		    "a root whose key is neither RSA nor on a NIST curve has "
-		    "no JWK: take the PEM bundle");
+	if (rc != E_OK)
+		return rc == E_NOTFOUND ? E_OK : rc;
 	return json_array_append_new(keys, jwk) == 0 ? E_OK : err_nomem(e);
 }
 
@@ -139,6 +163,8 @@ static enum code bundle_of(json_t **out, struct span first,
 	json_set(o, "keys", keys);
 	json_set(o, "spiffe_sequence", json_u64(sequence));
 	json_set(o, "spiffe_refresh_hint", json_integer(TRUST_REFRESH_HINT_S));
+	if (rc == E_OK && json_failed(o))
+		rc = err_nomem(e);
 	if (rc == E_OK) {
 		*out = o;
 		return E_OK;
@@ -150,7 +176,9 @@ static enum code bundle_of(json_t **out, struct span first,
 /* Takes o. */
 static enum code dump(struct buf *out, json_t *o, struct err *e)
 {
-	char *text = json_dumps(o, JSON_INDENT(1) | JSON_SORT_KEYS);
+	char *text = json_failed(o)
+			 ? NULL
+			 : json_dumps(o, JSON_INDENT(1) | JSON_SORT_KEYS);
 	bool ok =
 	    text != NULL && buf_add_str(out, text) && buf_add_str(out, "\n");
 

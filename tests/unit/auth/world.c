@@ -187,7 +187,10 @@ void world_cert(struct buf *der, const struct world_cert *c)
 	add_ext(x, &v3, NID_basic_constraints, c->constraints);
 	add_ext(x, &v3, NID_key_usage, c->usage);
 	add_ext(x, &v3, NID_subject_alt_name, c->names);
-	assert(X509_sign(x, c->by, EVP_sha256()) > 0);
+	assert(X509_sign(x, c->by,
+		   EVP_PKEY_get_base_id(c->by) == EVP_PKEY_ED25519
+		       ? NULL
+		       : EVP_sha256()) > 0);
 	len = i2d_X509(x, &out);
 	buf_init(der);
 	buf_add(der, out, (size_t)len);
@@ -346,6 +349,52 @@ enum ca_outcome world_issue(struct world *w, const struct ca_issue *i)
 	return out;
 }
 
+static void apply_entry(struct world *w, struct buf *raw)
+{
+	struct ca_entry *en = calloc(1, sizeof(*en));
+	struct wire_memory *mem = NULL;
+	struct err e = {0};
+
+	assert(en != NULL);
+	assert(wire_entry_decode(buf_span(raw), en, &mem, &e) == E_OK);
+	assert(apply(w, en, buf_span(raw)) == CA_OK);
+	wire_free(mem);
+	free(en);
+	buf_clear(raw);
+	reload(w);
+}
+
+void world_crl(struct world *w)
+{
+	const struct ca_issuer *is = &w->view->issuers[0];
+	const struct ca_crl *had = ca_view_crl(w->view, is->key_id);
+	struct ca_freeze_crl f = {
+	    .number = had == NULL ? 1 : had->frozen_number + 1,
+	    .this_s = w->log_s - 600,
+	    .next_s = w->log_s + CA_CRL_LIFE_S};
+	struct ca_sign_crl s = {.number = f.number};
+	struct span tbs;
+	struct buf raw, sig;
+	struct err e = {0};
+
+	buf_init(&raw);
+	buf_init(&sig);
+	memcpy(f.issuer, is->key_id, CA_KEY_ID_LEN);
+	memcpy(s.issuer, is->key_id, CA_KEY_ID_LEN);
+	assert(wire_freeze_encode(
+		   &raw, w->log_s * 1000 + w->index, 1, &f, &e) == E_OK);
+	apply_entry(w, &raw);
+	assert(ca_crl_tbs(w->ca, f.issuer, f.number, &tbs, &e) == E_OK);
+	sha256_of(s.tbs_sha256, tbs);
+	assert(pki_sign(&sig, w->issuer_key, tbs, &e) == E_OK);
+	s.signature = buf_span(&sig);
+	assert(wire_sign_crl_encode(
+		   &raw, w->log_s * 1000 + w->index, 1, &s, &e) == E_OK);
+	apply_entry(w, &raw);
+	buf_free(&raw);
+	buf_free(&sig);
+}
+
 static void add_key(struct ca_cluster *c, const char *kid, const char *alg,
     const struct buf *spki)
 {
@@ -429,10 +478,12 @@ static void second_cluster(struct world *w)
 
 void world_make(struct world *w)
 {
-	struct ca_crypto crypto = {
-	    .verify = yes, .root = root_facts, .issuer = issuer_facts};
+	struct ca_crypto crypto = pki_ca_crypto();
 	struct err e = {0};
 
+	crypto.verify = yes;
+	crypto.root = root_facts;
+	crypto.issuer = issuer_facts;
 	*w = (struct world){.log_s = (uint64_t)time(NULL) - 3600};
 	w->root_key = world_key("P-256");
 	w->issuer_key = world_key("P-256");

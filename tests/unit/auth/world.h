@@ -31,6 +31,8 @@ void world_free(struct world *w);
 void world_admin(struct world *w, const struct ca_admin *c);
 /* Apply an issued certificate (through the wire format); its outcome. */
 enum ca_outcome world_issue(struct world *w, const struct ca_issue *i);
+/* Freeze the issuer's next CRL, and sign it with the issuer's key. */
+void world_crl(struct world *w);
 
 EVP_PKEY *world_key(const char *kind); /* "P-256", "P-384", "RSA" */
 void world_spki(struct buf *out, EVP_PKEY *key);

@@ -319,6 +319,9 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 	take(p, size * n, "grpc-message:", r->message, sizeof(r->message));
 	take(p, size * n, "content-type:", r->type, sizeof(r->type));
 	take(p, size * n, "quorate-applied:", r->applied, sizeof(r->applied));
+	take(p, size * n, "quorate-state-age-ms:", r->age, sizeof(r->age));
+	take(p, size * n, "etag:", r->etag, sizeof(r->etag));
+	take(p, size * n, "cache-control:", r->cache, sizeof(r->cache));
 	return size * n;
 }
 
@@ -423,6 +426,8 @@ void http_do(struct harness *h, const char *scheme, unsigned port,
 	    c->path);
 	if (c->type != NULL)
 		l = add(l, "content-type", c->type);
+	if (c->if_none_match != NULL)
+		l = add(l, "if-none-match", c->if_none_match);
 	run(h, curl, url, c, l, r);
 }
 

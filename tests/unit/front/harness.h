@@ -50,13 +50,13 @@ struct reply {
 	CURLcode curl;
 	long http;
 	int grpc; /* -1: none */
-	char message[1024], type[80], applied[40];
+	char message[1024], type[80], applied[40], age[40], etag[80], cache[80];
 	struct buf body;
 };
 void reply_free(struct reply *r);
 
 struct call {
-	const char *path, *type, *token, *clusterid;
+	const char *path, *type, *token, *clusterid, *if_none_match;
 	struct span body; /* gRPC: with its prefix */
 	bool get, http1, no_alpn;
 	EVP_PKEY *key; /* client certificate */
