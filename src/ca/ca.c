@@ -85,6 +85,11 @@ void ca_close(struct ca *ca)
 	free(ca);
 }
 
+uint64_t ca_time_ms(const struct ca *ca)
+{
+	return ca->meta.time_ms;
+}
+
 uint64_t ca_applied(const struct ca *ca)
 {
 	return ca->meta.applied;

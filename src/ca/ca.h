@@ -60,6 +60,7 @@ enum code ca_apply(struct ca *ca, uint64_t index, const struct ca_entry *entry,
     struct span raw, struct ca_result *out, struct err *e) MUST_CHECK;
 
 uint64_t ca_applied(const struct ca *ca); /* index of the last entry applied */
+uint64_t ca_time_ms(const struct ca *ca); /* the log's own, made monotone */
 
 struct ca_head {
 	uint64_t index;                   /* raft index of the last leaf */

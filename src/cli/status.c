@@ -3,6 +3,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "cli/output.h"
 #include "cli/session.h"
 
@@ -38,6 +39,17 @@ static const struct column members[] = {
     {NULL, NULL},
 };
 
+static const struct column crls[] = {
+    {"ISSUER", "issuer"},
+    {"STATE", "state"},
+    {"CRL", "number"},
+    {"ENTRIES", "entries"},
+    {"AGE s", "age_s"},
+    {"ENDS IN s", "ends_in_s"},
+    {"DUE", "due"},
+    {NULL, NULL},
+};
+
 static void print_status(FILE *f, const json_t *o)
 {
 	const json_t *alarms = json_object_get(o, "alarms");
@@ -51,6 +63,10 @@ static void print_status(FILE *f, const json_t *o)
 	}
 	fputc('\n', f);
 	output_table(f, json_object_get(o, "members"), members);
+	if (json_array_size(json_object_get(o, "crls")) > 0) {
+		fputc('\n', f);
+		output_table(f, json_object_get(o, "crls"), crls);
+	}
 	for (size_t i = 0; i < json_array_size(alarms); i++) {
 		const char *s = json_string_value(json_array_get(alarms, i));
 
@@ -60,8 +76,31 @@ static void print_status(FILE *f, const json_t *o)
 	}
 }
 
+/* The last look, for what has come since. */
+struct seen {
+	uint64_t at_ms, commit, leaves;
+};
+
+static void print_rates(FILE *f, const json_t *o, struct seen *last)
+{
+	const json_t *head = json_object_get(o, "head");
+	struct seen now = {.at_ms = clock_mono_ms(),
+	    .commit =
+		(uint64_t)json_integer_value(json_object_get(o, "commit")),
+	    .leaves = (uint64_t)json_integer_value(
+		json_object_get(head, "tree_size"))};
+	double s = (double)(now.at_ms - last->at_ms) / 1000;
+
+	if (last->at_ms != 0 && s > 0 && now.commit >= last->commit &&
+	    now.leaves >= last->leaves)
+		fprintf(f, "committed/s   %.1f\nlogged/s      %.1f\n",
+		    (double)(now.commit - last->commit) / s,
+		    (double)(now.leaves - last->leaves) / s);
+	*last = now;
+}
+
 static enum code once(struct cli_args *a, struct session *s, enum cli_form form,
-    bool clear, struct err *e)
+    bool clear, struct seen *last, struct err *e)
 {
 	json_t *o = NULL;
 	enum code rc = client_get_json(s->client, "/v1/status", &o, e);
@@ -70,7 +109,9 @@ static enum code once(struct cli_args *a, struct session *s, enum cli_form form,
 		fprintf(a->out, "\033[H\033[2J");
 	if (rc == E_OK && form == FORM_JSON)
 		rc = output_json(a->out, o, e);
-	else if (rc == E_OK)
+	else if (rc == E_OK && last != NULL)
+		print_rates(a->out, o, last);
+	if (rc == E_OK && form != FORM_JSON)
 		print_status(a->out, o);
 	json_decref(o);
 	return rc;
@@ -81,10 +122,11 @@ static enum code watch(
 {
 	const struct timespec second = {1, 0};
 	bool clear = form == FORM_TABLE && isatty(fileno(a->out));
+	struct seen last = {0};
 	enum code rc;
 
 	for (;;) {
-		rc = once(a, s, form, clear, e);
+		rc = once(a, s, form, clear, &last, e);
 		if (rc == E_UNAVAILABLE || rc == E_TIMEOUT)
 			fprintf(a->err, "%s\n", e->text);
 		else if (rc != E_OK)
@@ -105,7 +147,7 @@ static enum code run(struct cli_args *a, struct err *e)
 	    (rc = session_open(&s, a, SESSION_OPERATOR, e)) != E_OK)
 		return rc;
 	rc = cli_flag(a, "--watch") ? watch(a, s, form, e)
-				    : once(a, s, form, false, e);
+				    : once(a, s, form, false, NULL, e);
 	session_close(s);
 	return rc;
 }

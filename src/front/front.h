@@ -63,6 +63,13 @@ struct front_member {
 	bool issuing; /* its issuer signs */
 };
 
+struct front_crl { /* the last good one of an issuer */
+	char issuer[CA_NAME_MAX + 1], state[16];
+	uint64_t number; /* 0: none yet */
+	uint64_t this_s, next_s, entries;
+	bool due; /* there is something that it does not list yet */
+};
+
 struct front_status {
 	char trust_domain[256], cluster[CA_NAME_MAX + 1], version[32];
 	uint64_t id, leader, term, commit, applied, first_index, last_index;
@@ -74,6 +81,8 @@ struct front_status {
 	char issuing_why[200]; /* empty if this node's issuer signs */
 	struct front_member members[64];
 	size_t members_n;
+	struct front_crl crls[64];
+	size_t crls_n;
 	char alarms[8][200];
 	size_t alarms_n;
 };

@@ -40,16 +40,40 @@ static json_t *head_json(const struct ca_head *h)
 	return o;
 }
 
+static json_t *crl_json(const struct front_crl *c)
+{
+	uint64_t now_s = clock_unix_ms() / 1000;
+	json_t *o = json_object();
+
+	json_set(o, "issuer", json_span(span_str(c->issuer)));
+	json_set(o, "state", json_span(span_str(c->state)));
+	json_set(o, "number", json_u64(c->number));
+	json_set(o, "age_s",
+	    json_u64(
+		now_s > c->this_s && c->number != 0 ? now_s - c->this_s : 0));
+	json_set(o, "ends_in_s",
+	    json_integer(c->number != 0
+			     ? (json_int_t)c->next_s - (json_int_t)now_s
+			     : 0));
+	json_set(o, "entries", json_u64(c->entries));
+	json_set(o, "due", json_boolean(c->due));
+	return o;
+}
+
 static json_t *lists_json(json_t *o, const struct front_status *s)
 {
 	json_t *members = json_array(), *alarms = json_array();
+	json_t *crls = json_array();
 
 	for (size_t i = 0; i < s->members_n; i++)
 		json_array_append_new(members, member_json(&s->members[i]));
+	for (size_t i = 0; i < s->crls_n; i++)
+		json_array_append_new(crls, crl_json(&s->crls[i]));
 	for (size_t i = 0; i < s->alarms_n; i++)
 		json_array_append_new(
 		    alarms, json_span(span_str(s->alarms[i])));
 	json_set(o, "members", members);
+	json_set(o, "crls", crls);
 	json_set(o, "alarms", alarms);
 	return o;
 }

@@ -183,35 +183,70 @@ static int compare_offsets(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Two peers that agree are more than this node; one alone decides nothing. */
-static void watch_clock(struct node *n)
+/* This node's clock against its peers' median: positive, if it is behind.  Two
+ * peers that agree are more than this node; one alone decides nothing. */
+static bool median_offset(const struct node *n, int64_t *median)
 {
-	int64_t offsets[MESH_PEERS_MAX], median;
+	int64_t offsets[MESH_PEERS_MAX];
 	uint64_t now = clock_mono_ms();
-	bool was_off = n->clock_off[0] != '\0';
 	size_t k = 0;
 
 	for (size_t i = 0; i < n->peers_n; i++)
 		if (n->peers[i].status_ms != 0 &&
 		    now - n->peers[i].status_ms < NODE_SILENT_MS)
 			offsets[k++] = n->peers[i].clock_offset_ms;
-	if (k < 2 && was_off)
-		return; /* nobody to tell whether it is right again */
+	if (k < 2)
+		return false;
 	qsort(offsets, k, sizeof(offsets[0]), compare_offsets);
-	median = k < 2 ? 0 : (offsets[(k - 1) / 2] + offsets[k / 2]) / 2;
-	n->clock_off[0] = '\0';
-	if (median > CLOCK_OFF_MS || median < -CLOCK_OFF_MS)
-		snprintf(n->clock_off, sizeof(n->clock_off),
-		    "this node's clock is %lld ms %s its peers' median: it "
-		    "stamps and issues nothing until that is set right (NTP)",
-		    (long long)(median > 0 ? median : -median),
-		    median > 0 ? "behind" : "ahead of");
-	if (was_off != (n->clock_off[0] != '\0'))
-		log_event(was_off ? EV_clock_right : EV_clock_off,
-		    "off_ms=%lld why=\"%s\"", (long long)-median, n->clock_off);
+	*median = (offsets[(k - 1) / 2] + offsets[k / 2]) / 2;
+	return true;
 }
 
-static void set_gauges(const struct node *n, const struct raft_status *st)
+/* Why this node may not stamp; empty: it may. */
+static void clock_fault(struct node *n, char *why, size_t size)
+{
+	uint64_t now_ms = clock_unix_ms(), log_ms = ca_time_ms(n->ca);
+
+	/* With nobody to ask, what was found out last holds. */
+	if (median_offset(n, &n->clock_behind_ms))
+		metric_set(M_clock_offset,
+		    (uint64_t)llabs((long long)n->clock_behind_ms));
+	why[0] = '\0';
+	if (llabs((long long)n->clock_behind_ms) > CLOCK_OFF_MS)
+		snprintf(why, size,
+		    "this node's clock is %lld ms %s its peers' median: it "
+		    "stamps and issues nothing until that is set right (NTP)",
+		    llabs((long long)n->clock_behind_ms),
+		    n->clock_behind_ms > 0 ? "behind" : "ahead of");
+	else if (log_ms > now_ms + CLOCK_OFF_MS)
+		snprintf(why, size,
+		    "this node's clock is %llu s behind the log's time: it "
+		    "stamps and issues nothing until that is set right (NTP)",
+		    (unsigned long long)(log_ms - now_ms) / 1000);
+}
+
+static void watch_clock(struct node *n)
+{
+	bool was_off = n->clock_off[0] != '\0';
+
+	clock_fault(n, n->clock_off, sizeof(n->clock_off));
+	if (was_off != (n->clock_off[0] != '\0'))
+		log_event(was_off ? EV_clock_right : EV_clock_off, "why=\"%s\"",
+		    n->clock_off);
+}
+
+static size_t reachable(const struct node *n)
+{
+	uint64_t now = clock_mono_ms();
+	size_t k = 0;
+
+	for (size_t i = 0; i < n->peers_n; i++)
+		k += n->peers[i].heard_ms != 0 &&
+		     now - n->peers[i].heard_ms < NODE_SILENT_MS;
+	return k;
+}
+
+static void set_gauges(struct node *n, const struct raft_status *st)
 {
 	struct ca_head head;
 
@@ -222,6 +257,34 @@ static void set_gauges(const struct node *n, const struct raft_status *st)
 	metric_set(M_members, st->conf.voters_n + st->conf.learners_n);
 	look_head(n, &head);
 	metric_set(M_tree_size, head.tree_size);
+	metric_set(M_peers_reachable, reachable(n));
+	metric_set(M_state_age, look_age_ms(n));
+}
+
+static void set_crl_gauges(const struct node *n)
+{
+	uint64_t now_s = clock_unix_ms() / 1000, age = 0, most = 0;
+	uint64_t ends = UINT64_MAX;
+
+	for (size_t i = 0; n->view != NULL && i < n->view->issuers_n; i++) {
+		const struct ca_issuer *is = &n->view->issuers[i];
+		const struct ca_crl *c = ca_view_crl(n->view, is->key_id);
+
+		if (c == NULL || c->number == 0 ||
+		    is->state == CA_ISSUER_REVOKED || is->not_after_s < now_s)
+			continue;
+		if (now_s > c->this_s && now_s - c->this_s > age)
+			age = now_s - c->this_s;
+		if (c->entries > most)
+			most = c->entries;
+		if (c->next_s > now_s && c->next_s - now_s < ends)
+			ends = c->next_s - now_s;
+		else if (c->next_s <= now_s)
+			ends = 0;
+	}
+	metric_set(M_crl_age, age);
+	metric_set(M_crl_ends, ends == UINT64_MAX ? 0 : ends);
+	metric_set(M_crl_entries, most);
 }
 
 void duties_run(struct node *n)
@@ -248,5 +311,6 @@ void duties_run(struct node *n)
 	snapshot_out_tick(n);
 	api_cert_check(n);
 	set_gauges(n, &st);
+	set_crl_gauges(n);
 	look_publish(n, &st);
 }

@@ -310,6 +310,7 @@ struct node {
 	bool space_low;
 	char diverged[200]; /* why this node no longer serves; empty: it does */
 	char alarm_members[200];
+	int64_t clock_behind_ms; /* against the peers' median */
 	char clock_off[200]; /* why its time stamps nothing; empty: it does */
 	bool crl_everywhere; /* of this node's issuer */
 	struct crl_proposed {

@@ -181,6 +181,38 @@ static void crl_alarms(const struct node *n, struct front_status *out)
 	}
 }
 
+static const char *issuer_state(enum ca_issuer_state s)
+{
+	return s == CA_ISSUER_ACTIVE    ? "active"
+	       : s == CA_ISSUER_RETIRED ? "retired"
+					: "revoked";
+}
+
+static void fill_crls(const struct node *n, struct front_status *out)
+{
+	const size_t max = sizeof(out->crls) / sizeof(out->crls[0]);
+
+	for (size_t i = 0; n->view != NULL && i < n->view->issuers_n; i++) {
+		const struct ca_issuer *is = &n->view->issuers[i];
+		const struct ca_crl *c = ca_view_crl(n->view, is->key_id);
+		struct front_crl *to = &out->crls[out->crls_n];
+
+		if (out->crls_n == max)
+			return;
+		out->crls_n++;
+		text_of(to->issuer, sizeof(to->issuer), is->name);
+		snprintf(to->state, sizeof(to->state), "%s",
+		    issuer_state(is->state));
+		if (c == NULL)
+			continue;
+		to->number = c->number;
+		to->this_s = c->this_s;
+		to->next_s = c->next_s;
+		to->entries = c->entries;
+		to->due = c->number == 0 || c->dirty_index > c->content_index;
+	}
+}
+
 static void fill_alarms(struct node *n, struct front_status *out)
 {
 	uint64_t bad = atomic_load(&n->bad_record);
@@ -231,6 +263,7 @@ static void fill(struct node *n, void *arg)
 	out->uptime_s = (clock_mono_ms() - n->started_ms) / 1000;
 	(void)look_not_issuing(n, out->issuing_why, sizeof(out->issuing_why));
 	fill_members(n, &st, out);
+	fill_crls(n, out);
 	fill_alarms(n, out);
 }
 

@@ -8,7 +8,8 @@
 #include "base/log_event.h"
 #include "base/metrics.h"
 
-#define RECEIVE_MAX 512 /* events in one turn */
+#define STAMP_OFF_MS 10000 /* a clock may be 5 s off, and a proposal late */
+#define RECEIVE_MAX 512    /* events in one turn */
 #define CRL_PUBLISHED_MAX 256
 
 struct peer *peers_find(struct node *n, uint64_t id)
@@ -218,6 +219,31 @@ static bool no_room(const struct node *n, const struct raft_message *m)
 	return n->space_low && m->type == RAFT_MSG_APP && m->entries_n > 0;
 }
 
+/* Time in the log only goes forward: one entry stamped far ahead would make
+ * every later command look expired.  So a leader takes none that is far from
+ * its own clock. */
+static bool time_is_off(const struct node *n, const struct raft_message *m)
+{
+	uint64_t now = clock_unix_ms(), t;
+
+	if (m->type != RAFT_MSG_PROP || n->role != RAFT_LEADER)
+		return false;
+	for (size_t i = 0; i < m->entries_n; i++) {
+		struct span raw =
+		    span_of(m->entries[i].data.p, m->entries[i].data.len);
+
+		if (m->entries[i].type != RAFT_ENTRY_NORMAL || raw.len == 0)
+			continue;
+		if (wire_entry_time(raw, &t, NULL) != E_OK ||
+		    t > now + STAMP_OFF_MS || t + STAMP_OFF_MS < now) {
+			log_event(EV_proposal_time_refused, "peer=%llu",
+			    (unsigned long long)m->from);
+			return true;
+		}
+	}
+	return false;
+}
+
 static enum code on_raft(
     struct node *n, struct peer *p, const struct raft_message *m, struct err *e)
 {
@@ -227,7 +253,7 @@ static enum code on_raft(
 		metric_inc(M_mesh_rejected);
 		return E_OK;
 	}
-	if (no_room(n, m))
+	if (no_room(n, m) || time_is_off(n, m))
 		return E_OK;
 	rc = raft_step(n->raft, m);
 	if (rc == RAFT_ENOMEM || rc == RAFT_EIO)

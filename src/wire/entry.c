@@ -297,3 +297,41 @@ enum code wire_envelope_decode(struct span signed_msg, struct ca_envelope *out,
 		wire_free(m);
 	return rc;
 }
+
+/* ---- Only the time ------------------------------------------------------- */
+
+/* Base-128 varint. */
+static bool take_varint(struct span *in, uint64_t *out)
+{
+	*out = 0;
+	for (unsigned shift = 0; in->len > 0 && shift < 64; shift += 7) {
+		uint8_t b = in->p[0];
+
+		*in = span_of(in->p + 1, in->len - 1);
+		*out |= (uint64_t)(b & 0x7f) << shift;
+		if (b < 0x80)
+			return true;
+	}
+	return false;
+}
+
+#define FIELD_TIME 16
+#define WIRE_VARINT 0
+#define WIRE_BYTES 2
+
+enum code wire_entry_time(struct span in, uint64_t *time_ms, struct err *e)
+{
+	uint64_t tag, value;
+
+	while (take_varint(&in, &tag) && take_varint(&in, &value)) {
+		if (tag == (FIELD_TIME << 3 | WIRE_VARINT)) {
+			*time_ms = value;
+			return E_OK;
+		}
+		if ((tag & 7) == WIRE_BYTES && value <= in.len)
+			in = span_of(in.p + value, in.len - value);
+		else if ((tag & 7) != WIRE_VARINT)
+			break;
+	}
+	return err_set(e, E_INVAL, "log entry: no time is stamped into it");
+}

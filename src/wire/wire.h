@@ -22,6 +22,11 @@ void wire_free(struct wire_memory *m);
 enum code wire_entry_decode(struct span in, struct ca_entry *out,
     struct wire_memory **mem, struct err *e) MUST_CHECK;
 
+/* The time stamped into an entry, without decoding the rest.  E_INVAL: there is
+ * none. */
+enum code wire_entry_time(
+    struct span in, uint64_t *time_ms, struct err *e) MUST_CHECK;
+
 /* Encoders append to out. */
 enum code wire_issue_encode(struct buf *out, uint64_t time_ms,
     uint64_t proposer, const struct ca_issue *i, struct err *e) MUST_CHECK;
