@@ -27,6 +27,14 @@ same "the same bytes" 1 \
 	"$(sed -n 's/.*log index \([0-9]*, \)/\1/p' "$T/demo" | sort -u | wc -l)"
 says "the time without a leader is told" 'For [0-9.]+ s nobody could'
 says "heads are compared" 'ROOT +SIGNATURE'
+same "a peer accepts it before it is revoked" 1 \
+	"$(grep -c '^    leaf\.pem: OK' <(sed -n '/^8\. /,/^9\. /p' "$T/demo"))"
+same "each CRL is the same bytes on three nodes" "root east west south" \
+	"$(sed -n 's/^    \([a-z]*\) .* bytes on all three: .*/\1/p' "$T/demo" |
+		paste -sd' ')"
+says "the issuer's lists what is revoked" "^    west +number [0-9]+, [1-9]"
+says "a peer then refuses it" 'error [0-9]+ at 0 depth lookup: certificate revoked'
+says "the identity gets no new one, with the reason" 'is revoked .keyCompromise'
 says "each step held" 'Each step did what it says'
 same "nothing is left running" "" "$(pgrep -f "quorated --data $T/" || true)"
 finish

@@ -35,6 +35,16 @@ run() { # command...
 	[ "${PIPESTATUS[0]}" -eq 0 ] || die "$*"
 }
 
+# The same for a command that must be refused, saying something like PATTERN.
+refused() { # pattern command...
+	local pattern=$1
+	shift
+	printf '  %s$ %s%s\n' "$bold" "$*" "$plain"
+	! (cd "$T" && "$@") >"$T/said" 2>&1 || die "this was not refused: $*"
+	sed '/^$/d; s/^/    /' "$T/said"
+	grep -q -- "$pattern" "$T/said" || die "refused, but for another reason"
+}
+
 # Show what goes into the background, and start it.
 start() { # node
 	printf '  %s$ quorated --data %s &%s\n' "$bold" "$1" "$plain"
@@ -68,7 +78,7 @@ step "1. A new trust domain; its first node runs in cluster east"
 node_name east
 run quorate init --trust-domain "$TRUST_DOMAIN" --cluster east --data east \
 	--admin admin --listen "${ADDR[east]}" --settle 0 \
-	--passphrase-file passphrase
+	--passphrase-file passphrase --set "publish.dir=$T/mount/east"
 start east
 node_wait east >/dev/null || die "east does not become ready"
 say "It is ready: it leads a quorum of one, and issues."
@@ -80,7 +90,7 @@ join() { # node
 	node_name "$1"
 	run quorate token create --cluster "$1" --out "$1.token"
 	run quorate join --token-file "$1.token" --data "$1" \
-		--listen "${ADDR[$1]}" --no-wait
+		--listen "${ADDR[$1]}" --no-wait --set "publish.dir=$T/mount/$1"
 	start "$1"
 	wait_for 15 node_pending "$1" >/dev/null || die "$1 was not heard"
 	run quorate issuer approve "$1" --passphrase-file passphrase
@@ -223,6 +233,77 @@ say "One tree head on all three, each signed by its node: $dead has what was" \
 	"issued while it was dead, and nobody's history was rewritten."
 
 # -----------------------------------------------------------------------------
+step "8. What each cluster mounts: whom to trust, and what is revoked"
+
+# As a peer in that cluster checks the workload of step 4.
+peer() { # cluster
+	echo openssl verify -x509_strict -crl_check_all \
+		-CAfile "mount/$1/root-cert.pem" -CRLfile "mount/$1/ca-crl.pem" \
+		-untrusted issuer.pem leaf.pem
+}
+mounted() { # cluster: a sum of what it mounts
+	sha256sum <"$T/mount/$1/ca-crl.pem"
+}
+run ls mount/east
+say "Each node keeps these up to date for the istiod and the proxies of its" \
+	"cluster: CRLs of the root and of every issuer from the first day."
+declare -A before=()
+for n in east west south; do
+	# shellcheck disable=SC2046,SC2091 # words
+	(cd "$T" && $(peer "$n")) >/dev/null 2>&1 ||
+		die "$n does not accept the certificate"
+	before[$n]=$(mounted "$n")
+done
+# shellcheck disable=SC2046 # words
+run $(peer east)
+say "west and south accept it, too."
+
+# -----------------------------------------------------------------------------
+step "9. Revoked in south, refused everywhere"
+
+run quorate revoke --identity "$(identity shop cart)" --reason key-compromise \
+	--wait=all --server "$(at south)"
+serial=$(serial_of "$T/leaf.pem")
+get() { # node issuer
+	curl -sS --noproxy '*' --max-time 5 --fail -o "$T/crl-$1-$2" \
+		"http://${ADDR[$1]}:8080/crl/$2.crl"
+}
+say "\$ curl http://EACH:8080/crl/ISSUER.crl"
+for issuer in root east west south; do
+	for n in east west south; do
+		get "$n" "$issuer" || die "$n does not serve the CRL of $issuer"
+		cmp "$T/crl-$n-$issuer" "$T/crl-east-$issuer" ||
+			die "the CRL of $issuer is another one on $n"
+	done
+	openssl crl -inform DER -in "$T/crl-east-$issuer" -noout -text \
+		>"$T/crl-$issuer"
+	printf '    %-6s number %d, %d revoked, %d bytes on all three: sha256 %s...\n' \
+		"$issuer" "$(grep -A1 'CRL Number' "$T/crl-$issuer" | tail -n 1)" \
+		"$(grep -c 'Serial Number:' "$T/crl-$issuer")" \
+		"$(stat -c %s "$T/crl-east-$issuer")" \
+		"$(sha256sum <"$T/crl-east-$issuer" | cut -c1-20)"
+done
+grep -qi "Serial Number: $serial" "$T/crl-west" ||
+	die "the CRL of west does not list $serial"
+say "west's issuer signed $serial: its CRL lists it."
+for n in east west south; do
+	[ "${before[$n]}" != "$(mounted "$n")" ] ||
+		die "what $n mounts has not changed"
+done
+for n in west south; do
+	# shellcheck disable=SC2046,SC2091 # words
+	(cd "$T" && $(peer "$n")) 2>&1 | grep -q 'certificate revoked' ||
+		die "$n does not refuse the certificate"
+done
+# shellcheck disable=SC2046 # words
+refused 'certificate revoked' $(peer east)
+say "The same command as in step 8.  What west and south mount has changed, too."
+refused keyCompromise quorate request --new-key again.key \
+	--token-file cart.token --server "$(at east)"
+say "Its token is good still, but nobody signs for a revoked identity until an" \
+	"operator lifts that."
+
+# -----------------------------------------------------------------------------
 printf '\n%sEach step did what it says%s; %s.\n' "$bold" "$plain" \
 	"$(seconds $(($(now_ms) - began)))"
 
@@ -246,6 +327,9 @@ Left running.  To look around:
     --sub system:serviceaccount:shop:checkout >checkout.token
   quorate request --new-key checkout.key --token-file checkout.token
   quorate cert find spiffe://$TRUST_DOMAIN/ns/shop/sa/checkout
+  quorate blocked
+  quorate revoke --identity $(identity shop cart) --lift
+  quorate crl --issuer west | openssl crl -noout -text
   quorate member transfer
   kill -9 \$(cat east.pid); quorate status; quorated --data east 2>>log/east & echo \$! >east.pid
   curl http://${ADDR[west]}:9090/metrics
