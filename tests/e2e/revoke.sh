@@ -43,9 +43,9 @@ accepted() { # folder node: by what that node's cluster mounts
 }
 
 refused() { # folder node
-	! accepted "$1" "$2" >"$T/verified" 2>&1 &&
-		grep -q 'certificate revoked' "$T/verified" ||
-		{ cat "$T/verified"; return 1; }
+	accepted "$1" "$2" >"$T/verified" 2>&1 && return 1
+	cat "$T/verified"
+	grep -q 'certificate revoked' "$T/verified"
 }
 
 refused_by() { # folder node...
