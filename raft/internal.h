@@ -229,6 +229,7 @@ bool leader_append(struct raft *r, const struct raft_entry *e, size_t n);
 void leader_reduce_uncommitted(struct raft *r, size_t payload);
 size_t raft_payload(const struct raft_entry *e, size_t n);
 void leader_abort_transfer(struct raft *r);
+void leader_leave_joint(struct raft *r); /* if it is due */
 bool leader_committed_own_term(struct raft *r);
 
 /* follower.c */

@@ -238,6 +238,21 @@ static int propose(struct raft *r, const struct raft_message *m)
 	return RAFT_OK;
 }
 
+/* A joint configuration that leaves by itself is left by its leader once the
+ * change that entered it is applied [4.3]. */
+void leader_leave_joint(struct raft *r)
+{
+	struct raft_entry leave = {.type = RAFT_ENTRY_CONF_CHANGE};
+	struct raft_message m = {.type = RAFT_MSG_PROP,
+	    .from = r->id,
+	    .entries = &leave,
+	    .entries_n = 1};
+
+	if (r->tracker.conf.auto_leave && r->state == RAFT_LEADER &&
+	    r->log.applied >= r->pending_conf)
+		propose(r, &m);
+}
+
 /* ---- Responses ---- */
 
 static void append_rejected(
@@ -354,8 +369,10 @@ static void transfer(struct raft *r, struct progress *p)
 		return;
 	if (r->transferee != 0)
 		leader_abort_transfer(r);
-	if (p->id == r->id)
+	if (p->id == r->id) {
+		leader_leave_joint(r);
 		return;
+	}
 	r->election_elapsed = 0; /* it has one election timeout */
 	r->transferee = p->id;
 	raft_trace_emit(

@@ -279,9 +279,12 @@ static void tick_leader(struct raft *r)
 			local.type = RAFT_MSG_CHECK_QUORUM;
 			step_leader(r, &local);
 		}
-		/* A transfer that takes an election timeout is over [3.10]. */
-		if (r->state == RAFT_LEADER && r->transferee != 0)
+		/* A transfer that takes an election timeout is over [3.10];
+		 * the end of a joint may have waited for that. */
+		if (r->state == RAFT_LEADER && r->transferee != 0) {
 			leader_abort_transfer(r);
+			leader_leave_joint(r);
+		}
 	}
 	if (r->state == RAFT_LEADER &&
 	    r->heartbeat_elapsed >= r->config.heartbeat_ticks) {

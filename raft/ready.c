@@ -20,18 +20,8 @@ void ready_free(struct raft *r)
 
 void raft_applied_to(struct raft *r, raft_index i, size_t size)
 {
-	struct raft_entry leave = {.type = RAFT_ENTRY_CONF_CHANGE};
-	struct raft_message m = {.type = RAFT_MSG_PROP,
-	    .from = r->id,
-	    .entries = &leave,
-	    .entries_n = 1};
-
 	log_applied_to(&r->log, i > r->log.applied ? i : r->log.applied, size);
-	/* A joint configuration that leaves by itself is left by its leader
-	 * once the change that entered it is applied [4.3]. */
-	if (r->tracker.conf.auto_leave && r->state == RAFT_LEADER &&
-	    r->log.applied >= r->pending_conf)
-		step_leader(r, &m);
+	leader_leave_joint(r);
 }
 
 static bool hard_differs(

@@ -364,6 +364,37 @@ static void a_joint_elects_by_both_majorities(void **state)
 	}
 }
 
+/* While leadership is handed over nothing is proposed, not even the end of a
+ * joint: if the transfer fails, the leader still owes it. */
+static void a_joint_is_left_after_a_transfer_that_failed(void **state)
+{
+	struct cluster *c = cluster_new(3, plain);
+
+	(void)state;
+	cluster_elect(c, 1);
+	c->peer[1].slow_apply = true;
+	change(c, RAFT_JOINT_IMPLICIT, "l3");
+	cluster_isolate(c, 2);
+	raft_transfer_leader(node(c, 1), 2);
+	c->peer[1].slow_apply = false;
+	cluster_settle(c);
+	cluster_heal(c);
+	cluster_hush(c);
+	cluster_tick(c, 1, 10);
+	cluster_settle(c);
+	cluster_say_conf(c, 1);
+	cluster_expect(c, "n1 aborts transfer to n2\n"
+			  "n1 commits 4\n"
+			  "n1 applies 2/4 conf(leave)\n"
+			  "n1 has 2 voters, 1 learners\n"
+			  "n2 applies 2/4 conf(leave)\n"
+			  "n2 has 2 voters, 1 learners\n"
+			  "n3 applies 2/4 conf(leave)\n"
+			  "n3 has 2 voters, 1 learners\n"
+			  "n1: voters(1 2) learners(3)\n");
+	cluster_free(c);
+}
+
 /* A voter of the old half is a learner once the joint is left, and tracked as
  * one; until then it votes. */
 static void a_voter_becomes_a_learner_when_the_joint_ends(void **state)
@@ -467,6 +498,7 @@ int main(void)
 	    cmocka_unit_test(an_explicit_joint_lasts_until_it_is_left),
 	    cmocka_unit_test(a_joint_commits_by_both_majorities),
 	    cmocka_unit_test(a_joint_elects_by_both_majorities),
+	    cmocka_unit_test(a_joint_is_left_after_a_transfer_that_failed),
 	    cmocka_unit_test(a_voter_becomes_a_learner_when_the_joint_ends),
 	    cmocka_unit_test(a_new_leader_leaves_the_joint_of_the_old),
 	};
