@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log_event.h"
 #include "front/trust.h"
+#include "node/background.h"
 
 #define LOOK_MS 100
 #define RETRY_MS 5000 /* after a failed write */
@@ -24,10 +24,8 @@ static const char *const names[FILES] = {
 struct publisher {
 	struct node *n;
 	const char *dir;
-	pthread_t thread;
+	struct background *background;
 	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	bool stop;
 	uint64_t wanted; /* index of the newest view; under lock */
 	char why[160];   /* the last attempt failed; under lock */
 	uint64_t done;   /* what was published last */
@@ -137,33 +135,16 @@ out:
 
 /* ---- The thread ---- */
 
-static bool wait_for_more(struct publisher *p, uint64_t *wanted)
-{
-	struct timespec until;
-	bool stop;
-
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += LOOK_MS * 1000000L;
-	until.tv_sec += until.tv_nsec / 1000000000L;
-	until.tv_nsec %= 1000000000L;
-	pthread_mutex_lock(&p->lock);
-	if (!p->stop)
-		pthread_cond_timedwait(&p->wake, &p->lock, &until);
-	stop = p->stop;
-	*wanted = p->wanted;
-	pthread_mutex_unlock(&p->lock);
-	return !stop;
-}
-
-static void *publish_main(void *arg)
+static void look(void *arg)
 {
 	struct publisher *p = arg;
 	uint64_t wanted;
 
-	while (wait_for_more(p, &wanted))
-		if (wanted > p->done && clock_mono_ms() >= p->retry_ms)
-			publish(p);
-	return NULL;
+	pthread_mutex_lock(&p->lock);
+	wanted = p->wanted;
+	pthread_mutex_unlock(&p->lock);
+	if (wanted > p->done && clock_mono_ms() >= p->retry_ms)
+		publish(p);
 }
 
 void publish_view(struct node *n)
@@ -174,8 +155,8 @@ void publish_view(struct node *n)
 		return;
 	pthread_mutex_lock(&p->lock);
 	p->wanted = n->view->applied;
-	pthread_cond_signal(&p->wake);
 	pthread_mutex_unlock(&p->lock);
+	background_nudge(p->background);
 }
 
 bool publish_failing(struct node *n, char *why, size_t size)
@@ -208,10 +189,10 @@ enum code publish_start(struct node *n, struct err *e)
 	p->n = n;
 	p->dir = dir;
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_cond_init(&p->wake, NULL);
-	if (pthread_create(&p->thread, NULL, publish_main, p) != 0) {
+	rc = background_start(&p->background, LOOK_MS, look, p, e);
+	if (rc != E_OK) {
 		free(p);
-		return err_set(e, E_UNAVAILABLE, "starting a thread failed");
+		return rc;
 	}
 	n->publisher = p;
 	publish_view(n);
@@ -224,12 +205,7 @@ void publish_stop(struct node *n)
 
 	if (p == NULL)
 		return;
-	pthread_mutex_lock(&p->lock);
-	p->stop = true;
-	pthread_cond_signal(&p->wake);
-	pthread_mutex_unlock(&p->lock);
-	pthread_join(p->thread, NULL);
-	pthread_cond_destroy(&p->wake);
+	background_stop(p->background);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 	n->publisher = NULL;

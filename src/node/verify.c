@@ -5,20 +5,17 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/log_event.h"
 #include "base/metrics.h"
+#include "node/background.h"
 
 #define LOOK_MS 200
 #define AT_ONCE 256 /* records in one read transaction */
 
 struct verifier {
 	struct node *n;
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	bool stop;
+	struct background *background;
 	uint64_t at; /* raft index of the last record looked at */
 	struct ca_entry *entry;
 	struct ca_view *view;
@@ -59,10 +56,9 @@ static void check(struct verifier *v, const struct ca_record *rec)
 	struct wire_memory *mem = NULL;
 	struct err e = {0};
 
-	if (wire_entry_decode(rec->raw, v->entry, &mem, &e) != E_OK ||
-	    v->entry->kind != CA_ISSUE)
+	if (wire_entry_decode(rec->raw, v->entry, &mem, &e) != E_OK)
 		return;
-	if (v->entry->proposer != v->n->id &&
+	if (v->entry->kind == CA_ISSUE && v->entry->proposer != v->n->id &&
 	    !signature_holds(v, &v->entry->u.issue, &e)) {
 		metric_inc(M_record_bad);
 		atomic_store(&v->n->bad_record, rec->index);
@@ -100,56 +96,31 @@ static bool look(struct verifier *v)
 	return seen == AT_ONCE;
 }
 
-static bool wait(struct verifier *v)
-{
-	struct timespec until;
-	bool stop;
-
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += LOOK_MS * 1000000L;
-	until.tv_sec += until.tv_nsec / 1000000000L;
-	until.tv_nsec %= 1000000000L;
-	pthread_mutex_lock(&v->lock);
-	if (!v->stop)
-		pthread_cond_timedwait(&v->wake, &v->lock, &until);
-	stop = v->stop;
-	pthread_mutex_unlock(&v->lock);
-	return !stop;
-}
-
-static void *verify_main(void *arg)
+static void look_all(void *arg)
 {
 	struct verifier *v = arg;
 
-	while (wait(v))
-		while (look(v))
-			if (atomic_load(&v->n->stop))
-				break;
-	return NULL;
+	while (look(v) && !atomic_load(&v->n->stop))
+		continue;
 }
 
 enum code verify_start(struct node *n, struct err *e)
 {
 	struct verifier *v = calloc(1, sizeof(*v));
-	int rc;
+	enum code rc;
 
 	if (v == NULL)
 		return err_nomem(e);
 	v->n = n;
 	v->at = ca_applied(n->ca);
 	v->entry = calloc(1, sizeof(*v->entry));
-	if (v->entry == NULL) {
-		free(v);
-		return err_nomem(e);
-	}
-	pthread_mutex_init(&v->lock, NULL);
-	pthread_cond_init(&v->wake, NULL);
-	rc = pthread_create(&v->thread, NULL, verify_main, v);
-	if (rc != 0) {
+	rc = v->entry == NULL
+		 ? err_nomem(e)
+		 : background_start(&v->background, LOOK_MS, look_all, v, e);
+	if (rc != E_OK) {
 		free(v->entry);
 		free(v);
-		return err_set(
-		    e, E_UNAVAILABLE, "starting a thread: %s", strerror(rc));
+		return rc;
 	}
 	n->verifier = v;
 	return E_OK;
@@ -161,13 +132,7 @@ void verify_stop(struct node *n)
 
 	if (v == NULL)
 		return;
-	pthread_mutex_lock(&v->lock);
-	v->stop = true;
-	pthread_cond_signal(&v->wake);
-	pthread_mutex_unlock(&v->lock);
-	pthread_join(v->thread, NULL);
-	pthread_cond_destroy(&v->wake);
-	pthread_mutex_destroy(&v->lock);
+	background_stop(v->background);
 	issuers_free(&v->issuers);
 	free(v->entry);
 	free(v);
