@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -11,6 +12,7 @@
 #include "mesh/internal.h"
 
 #define FRAME_LEN_LEN 8
+#define CLOSE_S 2 /* until what nng still holds is left to it */
 
 void mesh_signal(struct mesh *m)
 {
@@ -131,6 +133,37 @@ static void peer_free(struct peer *p)
 	free(p);
 }
 
+static void *close_main(void *arg)
+{
+	struct mesh *m = arg;
+
+	for (int i = 0; i < MESH_CHANNELS; i++)
+		mesh_inlet_stop(&m->inlets[i]);
+	while (m->links != NULL)
+		mesh_link_close(m->links);
+	return NULL;
+}
+
+/* nng before 1.6 can wait for ever in nng_close for a connection from which it
+ * was receiving (nanomsg/nng #1636): a node that is told to stop still has to
+ * end.  False: it does wait. */
+static bool close_all(struct mesh *m)
+{
+	struct timespec until;
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, close_main, m) != 0) {
+		close_main(m);
+		return true;
+	}
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += CLOSE_S;
+	if (pthread_timedjoin_np(thread, NULL, &until) == 0)
+		return true;
+	pthread_detach(thread);
+	return false;
+}
+
 void mesh_stop(struct mesh *m)
 {
 	if (m == NULL)
@@ -138,10 +171,8 @@ void mesh_stop(struct mesh *m)
 	pthread_mutex_lock(&m->lock);
 	m->stopping = true;
 	pthread_mutex_unlock(&m->lock);
-	for (int i = 0; i < MESH_CHANNELS; i++)
-		mesh_inlet_stop(&m->inlets[i]);
-	while (m->links != NULL)
-		mesh_link_close(m->links);
+	if (!close_all(m))
+		return; /* its threads may still look at it */
 	for (size_t i = 0; i < m->peers_n; i++)
 		peer_free(m->peers[i]);
 	if (m->event_fd >= 0)

@@ -51,7 +51,8 @@ struct mesh;
  * is in use or not ours), E_NOMEM, E_IO. */
 enum code mesh_start(struct mesh **out, const struct mesh_config *config,
     struct err *e) MUST_CHECK;
-/* Stop the threads, drop what waits, wipe the keys.  NULL is fine. */
+/* Stop the threads, drop what waits, wipe the keys; in two seconds at most, and
+ * if nng does not let go by then, its memory is not freed.  NULL is fine. */
 void mesh_stop(struct mesh *m);
 
 void mesh_set_self(struct mesh *m, uint64_t self);
