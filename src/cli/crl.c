@@ -43,8 +43,11 @@ static enum code run(struct cli_args *a, struct err *e)
 	    strspn(issuer, "abcdefghijklmnopqrstuvwxyz0123456789-") !=
 		strlen(issuer))
 		return cli_usage(e, "--issuer is a name, a key id, or root");
-	if ((rc = cli_form(a, false, &form, e)) != E_OK ||
-	    (rc = session_open(&s, a, SESSION_ANYONE, e)) != E_OK)
+	if ((rc = cli_form(a, false, &form, e)) != E_OK)
+		return rc;
+	if (form == FORM_JSON && format != NULL && strcmp(format, "der") == 0)
+		return cli_usage(e, "DER does not go into JSON");
+	if ((rc = session_open(&s, a, SESSION_ANYONE, e)) != E_OK)
 		return rc;
 	snprintf(path, sizeof(path), "/v1/crl?format=%s%s%.100s",
 	    format != NULL ? format : "pem", issuer != NULL ? "&issuer=" : "",

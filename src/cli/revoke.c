@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cli/output.h"
 #include "cli/reason.h"
+#include "cli/revoke.h"
 #include "cli/session.h"
 #include "cli/view.h"
 
@@ -100,32 +101,41 @@ static enum code open_all(struct session *s, struct client **out, struct err *e)
 	return rc;
 }
 
-/* Does every CRL that the revocation changed hold it, on this node and in its
- * publish.dir? */
-static bool is_out(json_t *view, uint64_t index)
+static uint64_t number_of(const json_t *row, const char *name)
 {
-	const json_t *row, *crls = json_object_get(view, "crls");
-	const json_t *published = json_object_get(view, "published");
+	return (uint64_t)json_integer_value(json_object_get(row, name));
+}
+
+static bool issuer_revoked(json_t *view, const char *key_id)
+{
+	json_t *row;
 	size_t i;
 
-	if ((uint64_t)json_integer_value(json_object_get(view, "applied")) <
-	    index)
-		return false;
-	json_array_foreach(crls, i, row)
+	json_array_foreach(json_object_get(view, "issuers"), i, row)
 	{
-		uint64_t dirty = (uint64_t)json_integer_value(
-			     json_object_get(row, "dirty_index")),
-			 content = (uint64_t)json_integer_value(
-			     json_object_get(row, "content_index"));
+		if (strcmp(output_string(row, "key_id"), key_id) == 0)
+			return strcmp(output_string(row, "state"), "revoked") ==
+			       0;
+	}
+	return false;
+}
 
-		if (dirty < index)
+bool revoke_is_out(json_t *view, uint64_t index)
+{
+	bool has_dir = json_is_integer(json_object_get(view, "published"));
+	json_t *row;
+	size_t i;
+
+	if (number_of(view, "applied") < index)
+		return false;
+	json_array_foreach(json_object_get(view, "crls"), i, row)
+	{
+		if (number_of(row, "dirty_index") < index ||
+		    issuer_revoked(view, output_string(row, "issuer")))
 			continue;
-		if (content < index)
-			return false;
-		if (json_is_integer(published) &&
-		    json_integer_value(published) <
-			json_integer_value(
-			    json_object_get(row, "signed_index")))
+		if (number_of(row, "content_index") < index ||
+		    (has_dir && number_of(view, "published") <
+				    number_of(row, "signed_index")))
 			return false;
 	}
 	return true;
@@ -142,7 +152,7 @@ static bool node_is_out(struct client *c, size_t server, uint64_t index)
 	if (client_call_at(c, server, &r, &answer, &ignored) == E_OK &&
 	    client_json(
 		buf_span(&answer.body), answer.server, &view, &ignored) == E_OK)
-		out = is_out(view, index);
+		out = revoke_is_out(view, index);
 	json_decref(view);
 	client_answer_free(&answer);
 	return out;

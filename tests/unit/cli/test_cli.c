@@ -16,7 +16,8 @@
 
 static const struct cli_command *const families[] = {cli_init, cli_token,
     cli_join, cli_status, cli_request, cli_cert, cli_bundle, cli_cluster,
-    cli_issuer, cli_member, cli_policy, cli_operator, cli_head};
+    cli_issuer, cli_member, cli_policy, cli_operator, cli_head, cli_revoke,
+    cli_blocked, cli_crl, cli_root, cli_federate};
 
 struct said {
 	int exit;

@@ -1,142 +1,7 @@
 /* Commands against a node's answers: what is printed, and what is signed. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-#include <ftw.h>
-#include <limits.h>
-#include <sodium.h>
-#include <sys/stat.h>
-
-#include "../client/fake.h"
-#include "base/clock.h"
-#include "base/fs.h"
-#include "base/text.h"
 #include "cli/approve.h"
-#include "cli/cli.h"
 #include "cli/tokens.h"
-
-#define ROWS(a) (sizeof(a) / sizeof((a)[0]))
-#define KEY32 "0101010101010101010101010101010101010101010101010101010101010101"
-
-static char top[PATH_MAX];
-static EVP_PKEY *operator_key;
-
-/* ---- An operator's folder that trusts the fake ---- */
-
-static void put(const char *name, struct span data, mode_t mode)
-{
-	char path[PATH_MAX];
-
-	assert_int_equal(fs_join(path, sizeof(path), top, name, NULL), E_OK);
-	assert_int_equal(fs_write(path, data, mode, NULL), E_OK);
-}
-
-static int begin(void **state)
-{
-	struct buf pem, der, cert;
-
-	(void)state;
-	buf_init(&pem);
-	buf_init(&der);
-	buf_init(&cert);
-	snprintf(top, sizeof(top), "test-cli-XXXXXX");
-	if (mkdtemp(top) == NULL ||
-	    pki_key_new(PKI_P256, &operator_key, NULL) != E_OK ||
-	    pki_key_to_pem(&pem, operator_key, NULL) != E_OK ||
-	    pki_operator_cert(&der, operator_key, span_str("alice"),
-		clock_unix_ms() / 1000, NULL) != E_OK ||
-	    pki_pem_add(&cert, "CERTIFICATE", buf_span(&der), NULL) != E_OK)
-		return -1;
-	put("operator.key", buf_span(&pem), 0600);
-	put("operator.pem", buf_span(&cert), 0644);
-	put("root.pem", fake_root_pem(), 0644);
-	put("trust-domain", span_str("corp.example\n"), 0644);
-	put("servers", span_str("127.0.0.1:1\n"), 0644);
-	setenv("QUORATE_IDENTITY", top, 1);
-	pki_wipe(&pem);
-	buf_free(&der);
-	buf_free(&cert);
-	return 0;
-}
-
-static int remove_one(
-    const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
-static int end(void **state)
-{
-	(void)state;
-	EVP_PKEY_free(operator_key);
-	unsetenv("QUORATE_SERVER");
-	return nftw(top, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-struct said {
-	int exit;
-	char *out, *err;
-};
-
-static struct said run(const char *line)
-{
-	char words[1000], *argv[64];
-	size_t out_len, err_len;
-	int argc = 0;
-	struct said s = {0};
-	FILE *out = open_memstream(&s.out, &out_len);
-	FILE *err = open_memstream(&s.err, &err_len);
-
-	snprintf(words, sizeof(words), "quorate %s", line);
-	for (char *w = strtok(words, " "); w != NULL; w = strtok(NULL, " "))
-		argv[argc++] = w;
-	argv[argc] = NULL;
-	s.exit = cli_main(argc, argv, out, err);
-	fclose(out);
-	fclose(err);
-	return s;
-}
-
-static void said_free(struct said *s)
-{
-	free(s->out);
-	free(s->err);
-}
-
-/* ---- What a node answers ---- */
-
-#define VIEW                                                                   \
-	"{\"trust_domain\":\"corp.example\",\"applied\":9,"                    \
-	"\"policy\":{\"version\":3,\"ttl_default_s\":86400,"                   \
-	"\"ttl_max_s\":86400,\"renew_max_s\":86400,"                           \
-	"\"issuer_settle_ms\":120000,\"quota_identity_per_h\":0,"              \
-	"\"quota_cluster_per_h\":0,\"admin_signatures\":1,"                    \
-	"\"name_constraints\":false},"                                         \
-	"\"clusters\":[{\"name\":\"east\",\"keys\":[{\"kid\":\"k1\","          \
-	"\"alg\":\"RS256\",\"spki\":\"\"}],\"issuer\":\"\","                   \
-	"\"audiences\":[\"istio-ca\"],\"aliases\":[\"e\"],"                    \
-	"\"api_address\":\"\",\"namespaces\":[\"a\",\"b\"],"                   \
-	"\"removed\":false},{\"name\":\"gone\",\"removed\":true}],"            \
-	"\"nodes\":[{\"id\":1,\"cluster\":\"east\",\"mesh_key\":\"" KEY32      \
-	"\",\"mesh_address\":\"127.0.7.1:7700\","                              \
-	"\"api_addresses\":[\"127.0.7.1\"],\"api_spki\":\"\",\"log_key\":"     \
-	"\"" KEY32 "\",\"has_issuer\":true,\"issuer\":"                        \
-	"\"0202020202020202020202020202020202020202\",\"removed\":false},"     \
-	"{\"id\":4,\"cluster\":\"old\",\"removed\":true}],"                    \
-	"\"issuers\":[{\"key_id\":\"02020202\",\"node\":1,\"name\":\"east\","  \
-	"\"not_after\":\"2030-01-01T00:00:00Z\",\"state\":\"active\"}],"       \
-	"\"operators\":[{\"name\":\"alice\",\"spki\":\"AAAA\","                \
-	"\"roles\":[\"admin\"],\"removed\":false}]}"
-#define APPLIED "{\"index\":12,\"outcome\":\"ok\"}"
+#include "desk.h"
 
 static const struct fake_route routes[] = {
     {"GET /v1/view", 200, VIEW},
@@ -144,37 +9,6 @@ static const struct fake_route routes[] = {
     {"GET /v1/join", 200, "{\"pending\":[]}"},
     {NULL, 0, NULL},
 };
-
-static struct fake *serve(const struct fake_route *r)
-{
-	struct fake *f = fake_start_routes(r);
-
-	setenv("QUORATE_SERVER", fake_name(f), 1);
-	return f;
-}
-
-/* The one envelope that was posted, checked: trust domain and signature. */
-static struct ca_envelope *posted(struct fake *f, struct wire_memory **mem)
-{
-	struct ca_envelope *env = calloc(1, sizeof(*env));
-	struct buf body, spki;
-
-	buf_init(&body);
-	buf_init(&spki);
-	fake_posted(f, &body);
-	assert_int_equal(
-	    wire_envelope_decode(buf_span(&body), env, mem, NULL), E_OK);
-	assert_true(span_eq_str(env->trust_domain, "corp.example"));
-	assert_int_equal(env->signatures_n, 1);
-	assert_int_equal(pki_key_spki(&spki, operator_key, NULL), E_OK);
-	assert_true(span_eq(env->signatures[0].spki, buf_span(&spki)));
-	assert_true(pki_verify(
-	    buf_span(&spki), env->signed_bytes, env->signatures[0].sig));
-	assert_true(env->expires_ms > clock_unix_ms());
-	buf_free(&body);
-	buf_free(&spki);
-	return env;
-}
 
 /* ---- Printing ---- */
 
@@ -200,11 +34,11 @@ static void lists_are_tables(void **state)
 			   "admin signatures   1\n"
 			   "name constraints   no\n"},
 	};
-	struct fake *f = serve(routes);
+	struct fake *f = desk_serve(routes);
 
 	(void)state;
 	for (size_t i = 0; i < ROWS(rows); i++) {
-		struct said s = run(rows[i].line);
+		struct said s = desk_run(rows[i].line);
 
 		assert_string_equal(s.err, "");
 		assert_string_equal(s.out, rows[i].out);
@@ -219,11 +53,11 @@ static void json_is_what_the_node_said(void **state)
 	static const char *const lines[] = {"cluster list -o json",
 	    "-o json issuer list", "operator list -o=json",
 	    "policy get -o json"};
-	struct fake *f = serve(routes);
+	struct fake *f = desk_serve(routes);
 
 	(void)state;
 	for (size_t i = 0; i < ROWS(lines); i++) {
-		struct said s = run(lines[i]);
+		struct said s = desk_run(lines[i]);
 		json_t *o = json_loads(s.out, 0, NULL);
 
 		assert_int_equal(s.exit, EXIT_DONE);
@@ -242,8 +76,8 @@ static void control_bytes_do_not_reach_the_terminal(void **state)
 		"\"\\u001b[2J\\u00e9\"}],\"next\":null}"},
 	    {NULL, 0, NULL},
 	};
-	struct fake *f = serve(evil);
-	struct said s = run("cert list");
+	struct fake *f = desk_serve(evil);
+	struct said s = desk_run("cert list");
 
 	(void)state;
 	assert_int_equal(s.exit, EXIT_DONE);
@@ -257,10 +91,10 @@ static void control_bytes_do_not_reach_the_terminal(void **state)
 
 static void policy_set_keeps_what_is_not_named(void **state)
 {
-	struct fake *f = serve(routes);
-	struct said s = run("policy set --ttl-max 2d --issuer-settle 30s");
+	struct fake *f = desk_serve(routes);
+	struct said s = desk_run("policy set --ttl-max 2d --issuer-settle 30s");
 	struct wire_memory *mem = NULL;
-	struct ca_envelope *env = posted(f, &mem);
+	struct ca_envelope *env = desk_posted(f, &mem);
 	const struct ca_policy *p = &env->commands[0].u.set_policy;
 
 	(void)state;
@@ -283,7 +117,7 @@ static void set_jwks_keeps_the_rest_of_the_cluster(void **state)
 	    "{\"keys\":[{\"kty\":\"EC\",\"crv\":\"P-256\",\"kid\":\"new\","
 	    "\"x\":\"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU\","
 	    "\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0\"}]}";
-	struct fake *f = serve(routes);
+	struct fake *f = desk_serve(routes);
 	struct wire_memory *mem = NULL;
 	const struct ca_cluster *c;
 	struct ca_envelope *env;
@@ -291,15 +125,15 @@ static void set_jwks_keeps_the_rest_of_the_cluster(void **state)
 	struct said s;
 
 	(void)state;
-	put("jwks.json", span_str(jwks), 0644);
+	desk_put("jwks.json", span_str(jwks), 0644);
 	snprintf(line, sizeof(line),
 	    "cluster set-jwks east --jwks %.200s/jwks.json --audience x,y",
-	    top);
-	s = run(line);
+	    desk_top);
+	s = desk_run(line);
 	assert_string_equal(s.err, "");
 	assert_string_equal(
 	    s.out, "Cluster east has 1 token key (log index 12).\n");
-	env = posted(f, &mem);
+	env = desk_posted(f, &mem);
 	c = &env->commands[0].u.set_cluster;
 	assert_int_equal(env->commands[0].kind, CA_ADMIN_SET_CLUSTER);
 	assert_int_equal(c->keys_n, 1);
@@ -342,13 +176,13 @@ static void what_is_not_there_is_said_before_anything_is_sent(void **state)
 		"`quorate join` or quorated running there, and can it reach "
 		"these servers? (`quorate issuer list` shows who waits)\n"},
 	};
-	struct fake *f = serve(routes);
+	struct fake *f = desk_serve(routes);
 	struct buf body;
 
 	(void)state;
 	buf_init(&body);
 	for (size_t i = 0; i < ROWS(rows); i++) {
-		struct said s = run(rows[i].line);
+		struct said s = desk_run(rows[i].line);
 
 		assert_string_equal(s.err, rows[i].err);
 		assert_int_equal(s.exit, EXIT_FAILED);
@@ -368,8 +202,8 @@ static void an_unconfirmed_command_ends_with_status_3(void **state)
 		"{\"error\":\"unavailable\",\"why\":\"no quorum\"}"},
 	    {NULL, 0, NULL},
 	};
-	struct fake *f = serve(busy);
-	struct said s = run("cluster remove east");
+	struct fake *f = desk_serve(busy);
+	struct said s = desk_run("cluster remove east");
 
 	(void)state;
 	assert_int_equal(s.exit, EXIT_UNKNOWN);
@@ -387,8 +221,8 @@ static void a_refusal_is_told_as_the_node_told_it(void **state)
 		"{\"error\":\"conflict\",\"why\":\"node 1 is the last one\"}"},
 	    {NULL, 0, NULL},
 	};
-	struct fake *f = serve(no);
-	struct said s = run("member remove 1");
+	struct fake *f = desk_serve(no);
+	struct said s = desk_run("member remove 1");
 
 	(void)state;
 	assert_int_equal(s.exit, EXIT_FAILED);
@@ -407,19 +241,19 @@ static void a_removed_node_is_not_asked_any_more(void **state)
 		"[{\"id\":1,\"state\":\"removed\"}]}"},
 	    {NULL, 0, NULL},
 	};
-	struct fake *f = serve(yes);
+	struct fake *f = desk_serve(yes);
 	struct said s;
 	struct buf left;
 	char path[PATH_MAX];
 
 	(void)state;
 	buf_init(&left);
-	put("servers", span_str("127.0.0.1:1\n127.0.7.1:8444\n"), 0644);
-	s = run("member remove 1");
+	desk_put("servers", span_str("127.0.0.1:1\n127.0.7.1:8444\n"), 0644);
+	s = desk_run("member remove 1");
 	assert_int_equal(s.exit, EXIT_DONE);
 	assert_non_null(strstr(s.out, "votes no more"));
 	assert_int_equal(
-	    fs_join(path, sizeof(path), top, "servers", NULL), E_OK);
+	    fs_join(path, sizeof(path), desk_top, "servers", NULL), E_OK);
 	assert_int_equal(fs_read(path, 1000, &left, NULL), E_OK);
 	assert_true(span_eq_str(buf_span(&left), "127.0.0.1:1\n"));
 	said_free(&s);
@@ -434,16 +268,16 @@ static size_t tokens_kept(void)
 	char path[PATH_MAX];
 	struct stat st;
 
-	snprintf(path, sizeof(path), "%.200s/tokens", top);
+	snprintf(path, sizeof(path), "%.200s/tokens", desk_top);
 	return stat(path, &st) == 0 ? (size_t)st.st_nlink : 0;
 }
 
 static void token_create_logs_the_hash_and_keeps_the_secret(void **state)
 {
-	struct fake *f = serve(routes);
-	struct said s = run("token create --cluster west --ttl 10m");
+	struct fake *f = desk_serve(routes);
+	struct said s = desk_run("token create --cluster west --ttl 10m");
 	struct wire_memory *mem = NULL;
-	struct ca_envelope *env = posted(f, &mem);
+	struct ca_envelope *env = desk_posted(f, &mem);
 	uint8_t auth[SHA256_LEN], hash[SHA256_LEN], secret[JOIN_SECRET_LEN];
 	struct session own = {0};
 	struct join_token t;
@@ -463,7 +297,7 @@ static void token_create_logs_the_hash_and_keeps_the_secret(void **state)
 	sha256_of(hash, span_of(auth, sizeof(auth)));
 	assert_memory_equal(
 	    env->commands[1].u.create_join_token.secret_hash, hash, 32);
-	snprintf(own.dir, sizeof(own.dir), "%.200s", top);
+	snprintf(own.dir, sizeof(own.dir), "%.200s", desk_top);
 	assert_int_equal(tokens_find(&own, hash, secret, cluster, NULL), E_OK);
 	assert_memory_equal(secret, t.secret, sizeof(secret));
 	assert_string_equal(cluster, "west");
@@ -578,7 +412,7 @@ static void approve_signs_node_and_issuer_in_one_envelope(void **state)
 	struct session own = {0};
 	uint8_t mac[SHA256_LEN], auth[SHA256_LEN], id[SHA256_LEN];
 	char mac_hex[65], id_hex[65], line[PATH_MAX];
-	struct buf pending, root, sealed, pem;
+	struct buf pending, root;
 	struct fake_route r[ROWS(routes)];
 	EVP_PKEY *root_key = NULL;
 	struct wire_memory *mem = NULL;
@@ -588,28 +422,7 @@ static void approve_signs_node_and_issuer_in_one_envelope(void **state)
 
 	(void)state;
 	buf_init(&pending);
-	buf_init(&root);
-	buf_init(&sealed);
-	buf_init(&pem);
-	/* A root of our own beside the fake's, which TLS needs. */
-	assert_int_equal(pki_key_new(PKI_P256, &root_key, NULL), E_OK);
-	assert_int_equal(
-	    pki_root_make(&root, root_key, span_str("corp.example"),
-		clock_unix_ms() / 1000, NULL),
-	    E_OK);
-	assert_int_equal(
-	    pki_pem_add(&pem, "CERTIFICATE", buf_span(&root), NULL), E_OK);
-	buf_add_span(&pem, fake_root_pem());
-	put("root.pem", buf_span(&pem), 0644);
-	buf_clear(&pem);
-	assert_int_equal(pki_key_to_pem(&pem, root_key, NULL), E_OK);
-	assert_int_equal(pki_seal(&sealed, "root key", buf_span(&pem),
-			     span_str("open sesame"), true, NULL),
-	    E_OK);
-	put("root.key", buf_span(&sealed), 0600);
-	put("phrase", span_str("open sesame\n"), 0600);
-	put("wrong", span_str("open barley\n"), 0600);
-
+	root_key = desk_root(&root);
 	make_joiner(&j, false, false);
 	join_mac(mac, j.secret, buf_span(&j.body));
 	join_auth(auth, j.secret);
@@ -617,7 +430,7 @@ static void approve_signs_node_and_issuer_in_one_envelope(void **state)
 	hex_encode(mac_hex, mac, 32);
 	hex_encode(id_hex, id, 32);
 	memcpy(t.secret, j.secret, sizeof(t.secret));
-	snprintf(own.dir, sizeof(own.dir), "%.200s", top);
+	snprintf(own.dir, sizeof(own.dir), "%.200s", desk_top);
 	assert_int_equal(
 	    tokens_keep(&own, &t, clock_unix_ms() + 60000, NULL), E_OK);
 	buf_printf(&pending,
@@ -628,21 +441,21 @@ static void approve_signs_node_and_issuer_in_one_envelope(void **state)
 	buf_add(&pending, "\"}]}", 5); /* with its NUL */
 	memcpy(r, routes, sizeof(r));
 	r[2].body = (const char *)pending.p;
-	f = serve(r);
+	f = desk_serve(r);
 
 	snprintf(line, sizeof(line),
-	    "issuer approve west --passphrase-file %.200s/wrong", top);
-	s = run(line);
+	    "issuer approve west --passphrase-file %.200s/wrong", desk_top);
+	s = desk_run(line);
 	assert_int_equal(s.exit, EXIT_FAILED);
 	assert_non_null(strstr(s.err, "root.key"));
 	said_free(&s);
 	snprintf(line, sizeof(line),
-	    "issuer approve west --passphrase-file %.200s/phrase", top);
-	s = run(line);
+	    "issuer approve west --passphrase-file %.200s/phrase", desk_top);
+	s = desk_run(line);
 	assert_string_equal(s.err, "");
 	assert_int_equal(s.exit, EXIT_DONE);
 	assert_non_null(strstr(s.out, "Node 5 of cluster west"));
-	env = posted(f, &mem);
+	env = desk_posted(f, &mem);
 	assert_int_equal(env->commands_n, 2);
 	assert_int_equal(env->commands[0].kind, CA_ADMIN_SET_NODE);
 	/* Node 4 was removed: its id is not used again. */
@@ -658,8 +471,6 @@ static void approve_signs_node_and_issuer_in_one_envelope(void **state)
 	EVP_PKEY_free(root_key);
 	buf_free(&pending);
 	buf_free(&root);
-	buf_free(&sealed);
-	pki_wipe(&pem);
 }
 
 static void a_key_that_others_may_read_is_refused(void **state)
@@ -668,15 +479,15 @@ static void a_key_that_others_may_read_is_refused(void **state)
 	struct said s;
 
 	(void)state;
-	snprintf(path, sizeof(path), "%.200s/operator.key", top);
+	snprintf(path, sizeof(path), "%.200s/operator.key", desk_top);
 	assert_int_equal(chmod(path, 0644), 0);
-	s = run("status --server 127.0.0.1:1");
+	s = desk_run("status --server 127.0.0.1:1");
 	assert_int_equal(s.exit, EXIT_FAILED);
 	assert_non_null(strstr(s.err, "chmod 600"));
 	said_free(&s);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, desk_begin, desk_end)
 
 int main(void)
 {

@@ -141,12 +141,28 @@ static size_t read_request(
 	return 0;
 }
 
+/* The bytes of a route's body. */
+static void body_of(const struct fake_route *r, struct buf *out)
+{
+	if (strncmp(r->body, "hex:", 4) != 0) {
+		buf_add_str(out, r->body);
+		return;
+	}
+	for (const char *p = r->body + 4; p[0] != '\0'; p += 2) {
+		char digits[3] = {p[0], p[1], '\0'};
+
+		buf_add_u8(out, (uint8_t)strtoul(digits, NULL, 16));
+	}
+}
+
 static void answer_route(
     struct fake *f, SSL *ssl, const char *in, size_t len, size_t body)
 {
 	const struct fake_route *r;
+	struct buf out;
 	char head[200];
 
+	buf_init(&out);
 	pthread_mutex_lock(&f->lock);
 	if (strncmp(in, "POST", 4) == 0) {
 		buf_clear(&f->posted);
@@ -155,15 +171,17 @@ static void answer_route(
 	for (r = f->routes; r->request != NULL; r++)
 		if (strncmp(in, r->request, strlen(r->request)) == 0)
 			break;
+	if (r->request != NULL)
+		body_of(r, &out);
 	snprintf(head, sizeof(head),
 	    "HTTP/1.1 %d Whatever\r\nContent-Type: application/json\r\n"
 	    "Content-Length: %zu\r\n\r\n",
-	    r->request != NULL ? r->status : 404,
-	    r->request != NULL ? strlen(r->body) : 0);
+	    r->request != NULL ? r->status : 404, out.len);
 	SSL_write(ssl, head, (int)strlen(head));
-	if (r->request != NULL)
-		SSL_write(ssl, r->body, (int)strlen(r->body));
+	if (out.len > 0)
+		SSL_write(ssl, out.p, (int)out.len);
 	pthread_mutex_unlock(&f->lock);
+	buf_free(&out);
 }
 
 static void wait_stop(struct fake *f)

@@ -20,7 +20,7 @@ enum fake_kind {
 struct fake_route {
 	const char *request; /* "GET /v1/view" */
 	int status;
-	const char *body;
+	const char *body; /* after "hex:", bytes in hex */
 };
 
 struct fake;
