@@ -59,6 +59,16 @@ static bool caught_up(struct node *n, const struct raft_status *st, raft_id id)
 	       p->applied + NODE_LAG_MAX >= st->hard.commit;
 }
 
+/* As far as this node can tell: it would have to hand over again. */
+static bool clock_is_off(struct node *n, raft_id id)
+{
+	const struct peer *p = peers_find(n, id);
+
+	return p != NULL && p->status_ms != 0 &&
+	       llabs((long long)(p->clock_offset_ms - n->clock_behind_ms)) >
+		   CLOCK_OFF_MS;
+}
+
 raft_id duties_successor(struct node *n, const struct raft_status *st)
 {
 	raft_id best = 0;
@@ -71,7 +81,8 @@ raft_id duties_successor(struct node *n, const struct raft_status *st)
 		    n->view == NULL ? NULL : ca_view_node(n->view, id);
 
 		if (id == n->id || r == NULL || !r->recent_active ||
-		    who == NULL || who->removed || r->match < match)
+		    who == NULL || who->removed || r->match < match ||
+		    clock_is_off(n, id))
 			continue;
 		best = id;
 		match = r->match;
@@ -184,10 +195,12 @@ static int compare_offsets(const void *a, const void *b)
 }
 
 /* This node's clock against its peers' median: positive, if it is behind.  Two
- * peers that agree are more than this node; one alone decides nothing. */
+ * peers that agree are more than this node; one alone decides nothing.  Of two
+ * in the middle the nearer one counts, and none if this node is between them:
+ * or one wrong clock of three would stop all. */
 static bool median_offset(const struct node *n, int64_t *median)
 {
-	int64_t offsets[MESH_PEERS_MAX];
+	int64_t offsets[MESH_PEERS_MAX], low, high;
 	uint64_t now = clock_mono_ms();
 	size_t k = 0;
 
@@ -198,7 +211,9 @@ static bool median_offset(const struct node *n, int64_t *median)
 	if (k < 2)
 		return false;
 	qsort(offsets, k, sizeof(offsets[0]), compare_offsets);
-	*median = (offsets[(k - 1) / 2] + offsets[k / 2]) / 2;
+	low = offsets[(k - 1) / 2];
+	high = offsets[k / 2];
+	*median = low > 0 ? low : high < 0 ? high : 0;
 	return true;
 }
 
