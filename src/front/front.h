@@ -113,6 +113,9 @@ struct front_ops {
 	/* publish.dir shows the state up to this index; UINT64_MAX: there is
 	 * none.  Any thread. */
 	uint64_t (*published)(void *ctx);
+	/* This node's clock is wrong, as far as it knows: whether a token has
+	 * expired is not for it to say.  Any thread. */
+	bool (*clock_off)(void *ctx);
 	/* E_OK, or the reason this node is not ready, one per line. */
 	enum code (*ready)(void *ctx, struct buf *why);
 	/* Ed25519 signature of a tree head by this node's log key; 64 bytes. */

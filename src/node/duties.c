@@ -205,10 +205,10 @@ static bool median_offset(const struct node *n, int64_t *median)
 	size_t k = 0;
 
 	for (size_t i = 0; i < n->peers_n; i++)
-		if (n->peers[i].status_ms != 0 &&
+		if (n->peers[i].status_ms > n->clock_jumped_ms &&
 		    now - n->peers[i].status_ms < NODE_SILENT_MS)
 			offsets[k++] = n->peers[i].clock_offset_ms;
-	if (k < 2)
+	if (k < (n->clock_doubted ? 1 : 2))
 		return false;
 	qsort(offsets, k, sizeof(offsets[0]), compare_offsets);
 	low = offsets[(k - 1) / 2];
@@ -217,17 +217,45 @@ static bool median_offset(const struct node *n, int64_t *median)
 	return true;
 }
 
+/* Somebody set the clock, or this machine slept.  What peers said was against
+ * the time before; and what is stamped before they say anything new may be a
+ * day ahead, which the log never forgets. */
+static void clock_jump(struct node *n)
+{
+	uint64_t mono_ms = clock_mono_ms();
+	int64_t lead = (int64_t)(clock_unix_ms() - mono_ms),
+		by = lead - n->clock_lead_ms;
+	struct raft_status st;
+
+	if (n->clock_lead_ms != 0 && llabs((long long)by) > CLOCK_OFF_MS) {
+		raft_status(n->raft, &st);
+		n->clock_jumped_ms = mono_ms;
+		n->clock_doubted = st.conf.voters_n > 1;
+		n->clock_behind_ms = 0;
+	}
+	n->clock_lead_ms = lead;
+}
+
 /* Why this node may not stamp; empty: it may. */
 static void clock_fault(struct node *n, char *why, size_t size)
 {
 	uint64_t now_ms = clock_unix_ms(), log_ms = ca_time_ms(n->ca);
 
+	clock_jump(n);
 	/* With nobody to ask, what was found out last holds. */
-	if (median_offset(n, &n->clock_behind_ms))
+	if (median_offset(n, &n->clock_behind_ms)) {
+		n->clock_doubted =
+		    n->clock_doubted &&
+		    llabs((long long)n->clock_behind_ms) > CLOCK_OFF_MS;
 		metric_set(M_clock_offset,
 		    (uint64_t)llabs((long long)n->clock_behind_ms));
+	}
 	why[0] = '\0';
-	if (llabs((long long)n->clock_behind_ms) > CLOCK_OFF_MS)
+	if (n->clock_doubted && n->clock_behind_ms == 0)
+		snprintf(why, size,
+		    "this node's clock has jumped: it stamps and issues "
+		    "nothing until a peer has said that it is right");
+	else if (llabs((long long)n->clock_behind_ms) > CLOCK_OFF_MS)
 		snprintf(why, size,
 		    "this node's clock is %lld ms %s its peers' median: it "
 		    "stamps and issues nothing until that is set right (NTP)",
@@ -240,14 +268,16 @@ static void clock_fault(struct node *n, char *why, size_t size)
 		    (unsigned long long)(log_ms - now_ms) / 1000);
 }
 
-static void watch_clock(struct node *n)
+void duties_watch_clock(struct node *n)
 {
 	bool was_off = n->clock_off[0] != '\0';
 
 	clock_fault(n, n->clock_off, sizeof(n->clock_off));
-	if (was_off != (n->clock_off[0] != '\0'))
-		log_event(was_off ? EV_clock_right : EV_clock_off, "why=\"%s\"",
-		    n->clock_off);
+	if (was_off == (n->clock_off[0] != '\0'))
+		return;
+	atomic_store(&n->clock_is_off, !was_off);
+	log_event(was_off ? EV_clock_right : EV_clock_off, "why=\"%s\"",
+	    n->clock_off);
 }
 
 static size_t reachable(const struct node *n)
@@ -318,7 +348,7 @@ void duties_run(struct node *n)
 		propose_checkpoint(n);
 		crl_freeze_due(n);
 	}
-	watch_clock(n);
+	duties_watch_clock(n);
 	if (st.state == RAFT_LEADER &&
 	    (n->diverged[0] != '\0' || n->clock_off[0] != '\0') &&
 	    (to = duties_successor(n, &st)) != 0)

@@ -172,6 +172,8 @@ void snapshot_in_settle(struct node *n);
 void duties_run(struct node *n);
 /* The voter to lead after this one: the one that has most; 0: none. */
 raft_id duties_successor(struct node *n, const struct raft_status *st);
+/* May this node stamp what it is about to propose?  Sets clock_off. */
+void duties_watch_clock(struct node *n);
 
 /* ---- crl.c ---- */
 
@@ -215,6 +217,7 @@ void look_status(void *ctx, struct front_status *out);
 enum code look_ready(void *ctx, struct buf *why);
 uint64_t look_age_ms(void *ctx);
 uint64_t look_published(void *ctx);
+bool look_clock_off(void *ctx);
 /* What look_ready answers from now on; takes why. */
 void look_set_ready(struct node *n, struct buf *why);
 void look_publish(struct node *n, const struct raft_status *st);
@@ -310,7 +313,11 @@ struct node {
 	bool space_low;
 	char diverged[200]; /* why this node no longer serves; empty: it does */
 	char alarm_members[200];
-	int64_t clock_behind_ms; /* against the peers' median */
+	int64_t clock_behind_ms;  /* against the peers' median */
+	int64_t clock_lead_ms;    /* time of day minus monotonic time, last */
+	uint64_t clock_jumped_ms; /* monotonic; 0: never */
+	bool clock_doubted;       /* it jumped, and no peer has said since */
+	atomic_bool clock_is_off;
 	char clock_off[200]; /* why its time stamps nothing; empty: it does */
 	bool crl_everywhere; /* of this node's issuer */
 	struct crl_proposed {

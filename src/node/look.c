@@ -280,6 +280,13 @@ uint64_t look_age_ms(void *ctx)
 	return clock_mono_ms() - atomic_load(&n->in_touch_ms);
 }
 
+bool look_clock_off(void *ctx)
+{
+	struct node *n = ctx;
+
+	return atomic_load(&n->clock_is_off);
+}
+
 uint64_t look_published(void *ctx)
 {
 	struct node *n = ctx;

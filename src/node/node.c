@@ -141,6 +141,7 @@ static enum code start_front(struct node *n, struct err *e)
 	    .status = look_status,
 	    .age_ms = look_age_ms,
 	    .published = look_published,
+	    .clock_off = look_clock_off,
 	    .ready = look_ready,
 	    .sign_head = sign_head};
 

@@ -179,10 +179,11 @@ void ops_applied(struct node *n, struct span raw, const struct ca_entry *entry,
 /* ---- Coming in ---- */
 
 /* A reason why nothing can be proposed here. */
-static enum code cannot_serve(const struct node *n, const char **why)
+static enum code cannot_serve(struct node *n, const char **why)
 {
 	const struct ca_node *self = node_self(n);
 
+	duties_watch_clock(n);
 	if (n->diverged[0] != '\0') {
 		*why = n->diverged;
 		return E_UNAVAILABLE;
@@ -399,8 +400,12 @@ void ops_admin(
 
 enum code ops_propose(struct node *n, struct buf *entry, struct err *e)
 {
-	struct op *op = op_new(OP_OWN, NULL, NULL);
+	struct op *op;
 
+	duties_watch_clock(n);
+	if (n->clock_off[0] != '\0')
+		return err_set(e, E_UNAVAILABLE, "%s", n->clock_off);
+	op = op_new(OP_OWN, NULL, NULL);
 	if (op == NULL)
 		return err_nomem(e);
 	if (op_add(n, op) == NULL) {
@@ -437,6 +442,9 @@ static void on_signed(
 	i->signature = span_of(a->signature, a->signature_len);
 	memcpy(i->cert_sha256, a->cert_sha256, sizeof(i->cert_sha256));
 	rc = wire_issue_encode(&op->entry, clock_unix_ms(), n->id, i, &e);
+	duties_watch_clock(n);
+	if (rc == E_OK && n->clock_off[0] != '\0')
+		rc = err_set(&e, E_UNAVAILABLE, "%s", n->clock_off);
 	if (rc != E_OK) {
 		fail(n, op, rc, e.text);
 		return;

@@ -180,6 +180,12 @@ static uint64_t fake_age_ms(void *ctx)
 	return 7;
 }
 
+static bool fake_clock_off(void *ctx)
+{
+	(void)ctx;
+	return false;
+}
+
 static uint64_t fake_published(void *ctx)
 {
 	(void)ctx;
@@ -206,6 +212,7 @@ static enum code start_front(struct harness *h, struct err *e)
 	    .status = fake_status,
 	    .age_ms = fake_age_ms,
 	    .published = fake_published,
+	    .clock_off = fake_clock_off,
 	    .ready = fake_ready,
 	    .sign_head = fake_sign_head};
 
