@@ -123,43 +123,52 @@ static enum code print_set(struct cli_args *a, enum cli_form form,
 	return rc;
 }
 
+struct setting {
+	struct ca_admin cmd;
+	struct buf keep[CA_LIST_MAX]; /* the certificates' bytes */
+	struct buf sig;
+};
+
 /* td: NULL for our own, with the root key.  file: NULL takes it away. */
+static enum code fill(struct cli_args *a, struct session *s, const char *td,
+    const char *file, struct setting *t, struct err *e)
+{
+	struct ca_bundle *b = &t->cmd.u.set_trust_bundle;
+	enum code rc = E_OK;
+
+	t->cmd.kind = CA_ADMIN_SET_TRUST_BUNDLE;
+	b->trust_domain =
+	    td != NULL ? span_str(td) : buf_span(&s->trust_domain);
+	if (file != NULL)
+		rc = read_certs(file, b, t->keep, e);
+	return rc == E_OK && td == NULL ? sign_bundle(a, s, b, &t->sig, e) : rc;
+}
+
 static enum code set_bundle(
     struct cli_args *a, const char *td, const char *file, struct err *e)
 {
-	struct ca_admin *cmd = calloc(1, sizeof(*cmd));
-	struct buf *keep = calloc(CA_LIST_MAX, sizeof(*keep));
-	struct ca_bundle *b = &cmd->u.set_trust_bundle;
+	struct setting *t = calloc(1, sizeof(*t));
 	struct session *s = NULL;
-	enum cli_form form = FORM_TABLE;
+	enum cli_form form;
 	uint64_t index = 0;
-	struct buf sig;
-	enum code rc = cmd == NULL || keep == NULL ? err_nomem(e) : E_OK;
+	enum code rc;
 
-	buf_init(&sig);
-	if (rc == E_OK)
-		rc = cli_form(a, false, &form, e);
+	if (t == NULL)
+		return err_nomem(e);
+	rc = cli_form(a, false, &form, e);
 	if (rc == E_OK)
 		rc = session_open(&s, a, SESSION_OPERATOR, e);
-	if (rc == E_OK) {
-		cmd->kind = CA_ADMIN_SET_TRUST_BUNDLE;
-		b->trust_domain =
-		    td != NULL ? span_str(td) : buf_span(&s->trust_domain);
-	}
-	if (rc == E_OK && file != NULL)
-		rc = read_certs(file, b, keep, e);
-	if (rc == E_OK && td == NULL)
-		rc = sign_bundle(a, s, b, &sig, e);
 	if (rc == E_OK)
-		rc = session_submit(s, cmd, 1, LOOK, &index, e);
+		rc = fill(a, s, td, file, t, e);
 	if (rc == E_OK)
-		rc = print_set(a, form, b, index, e);
+		rc = session_submit(s, &t->cmd, 1, LOOK, &index, e);
+	if (rc == E_OK)
+		rc = print_set(a, form, &t->cmd.u.set_trust_bundle, index, e);
 	session_close(s);
-	for (size_t i = 0; keep != NULL && i < CA_LIST_MAX; i++)
-		buf_free(&keep[i]);
-	buf_free(&sig);
-	free(keep);
-	free(cmd);
+	for (size_t i = 0; i < CA_LIST_MAX; i++)
+		buf_free(&t->keep[i]);
+	buf_free(&t->sig);
+	free(t);
 	return rc;
 }
 
