@@ -290,6 +290,7 @@ struct node {
 	unsigned tick_ms;
 	uint64_t next_tick_ms, next_duty_ms, next_status_ms, next_expiry_ms;
 	uint64_t next_reader_check_ms;
+	uint64_t stalled_ms;    /* when a long pause ended; 0: never */
 	uint64_t commit_due_ms; /* 0: nothing pends */
 
 	raft_id leader;

@@ -203,7 +203,9 @@ static void on_status(
 	p->status_ms = clock_mono_ms();
 	p->applied = s->applied;
 	p->tree_size = s->tree_size;
-	p->clock_offset_ms = (int64_t)(s->time_ms - clock_unix_ms());
+	/* One that waited while this process did not run tells an old time. */
+	if (n->stalled_ms == 0 || p->status_ms > n->stalled_ms + NODE_STATUS_MS)
+		p->clock_offset_ms = (int64_t)(s->time_ms - clock_unix_ms());
 	p->issuing = s->issuing;
 	crl_note_published(n, p, s);
 	for (size_t i = 0; i < s->checkpoints_n; i++)
