@@ -96,7 +96,7 @@ static enum code revoke_record(
 	memcpy(issuer, row.issuer.p, sizeof(issuer));
 	memcpy(serial, row.serial.p, sizeof(serial));
 	rc = ca_revoked_get(r->ca, issuer, serial, &had, e);
-	if (rc == E_OK || rc != E_NOTFOUND)
+	if (rc != E_NOTFOUND)
 		return rc;
 	if (row.not_after_s >= r->ca->meta.time_ms / 1000)
 		rc = put_revoked(r, issuer, serial, row.not_after_s, e);

@@ -94,7 +94,7 @@ void read_close(struct read *r);
 
 void json_set(json_t *o, const char *name, json_t *value); /* takes value */
 bool json_failed(const json_t *o); /* a set failed, or it is NULL */
-json_t *json_span(struct span s); /* text; bytes that are not UTF-8: hex */
+json_t *json_span(struct span s);  /* text; bytes that are not UTF-8: hex */
 json_t *json_hex(const uint8_t *p, size_t len);
 json_t *json_base64(struct span s);
 json_t *json_u64(uint64_t v);
