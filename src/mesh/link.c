@@ -198,8 +198,12 @@ static void on_work(void *arg)
 	struct lane *lane = arg;
 	int rv = nng_aio_result(lane->work);
 
-	if (rv == 0 && lane->step == LANE_DIAL)
+	if (rv == 0 && lane->step == LANE_DIAL) {
 		lane->stream = nng_aio_get_output(lane->work, 0);
+		/* On an aio that has slept nng 1.5.2 calls a time-out 0. */
+		if (lane->stream == NULL)
+			rv = NNG_ETIMEDOUT;
+	}
 	if (is_closing(lane))
 		return;
 	if (lane->step == LANE_SLEEP) {

@@ -1,4 +1,6 @@
 /* Meshes on loopback: delivery, restarts, stalls, forgeries. */
+#include <arpa/inet.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -587,6 +589,60 @@ static void a_hostile_listener_is_cut_off(void **state)
 	close(listener);
 }
 
+/* Two connections more than the backlog takes: from then on a SYN is dropped,
+ * as by a firewall or a host that is gone. */
+static void fill_backlog(const struct net_node *n, int listener, int fds[3])
+{
+	struct sockaddr_in a = {
+	    .sin_family = AF_INET, .sin_port = htons(n->port)};
+
+	assert_int_equal(listen(listener, 0), 0);
+	assert_int_equal(inet_pton(AF_INET, n->ip, &a.sin_addr), 1);
+	for (int i = 0; i < 3; i++) {
+		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		assert_true(fds[i] >= 0);
+		(void)connect(fds[i], (struct sockaddr *)&a, sizeof(a));
+	}
+}
+
+/* Whoever is still there has sent its greeting. */
+static bool is_greeted(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	char byte;
+
+	return poll(&p, 1, 500) == 1 && recv(fd, &byte, 1, MSG_PEEK) == 1;
+}
+
+static void a_peer_that_swallows_dials_is_dialled_again(void **state)
+{
+	struct mesh_event ev;
+	struct net_node hole;
+	int listener, fd, fds[3];
+
+	(void)state;
+	net_node_init(&hole, 3);
+	listener = net_listen(&hole, MESH_MESSAGES);
+	fill_backlog(&hole, listener, fds);
+	net_meet(&nodes[0], &hole);
+	assert_int_equal(net_drain(&nodes[0], 3500), 0); /* some dials */
+	for (int i = 0; i < 3; i++)
+		close(fds[i]);
+	assert_int_equal(listen(listener, 16), 0);
+	do { /* what was in the backlog comes first */
+		fd = accept(listener, NULL, NULL);
+		assert_true(fd >= 0);
+		if (is_greeted(fd))
+			break;
+		close(fd);
+	} while (true);
+	net_greet(fd, false);
+	net_event_of(&nodes[0], MESH_REACHABLE, &ev);
+	assert_int_equal(ev.peer, 3);
+	close(fd);
+	close(listener);
+}
+
 #define TEST(name, before) cmocka_unit_test_setup_teardown(name, before, stop)
 
 int main(void)
@@ -610,6 +666,7 @@ int main(void)
 	    TEST(a_stalled_peer_does_not_slow_another, two),
 	    TEST(a_silent_peer_is_dialled_again, one),
 	    TEST(a_hostile_listener_is_cut_off, one),
+	    TEST(a_peer_that_swallows_dials_is_dialled_again, one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, net_end);
