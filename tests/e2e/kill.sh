@@ -71,10 +71,10 @@ logged() { # node
 compare() { # node
 	local n=$1 lost
 	logged "$n" | sort >"$T/logged" || return
-	same "no serial is twice in the log of $n" "" \
+	same "promise 3: no serial is twice in the log of $n" "" \
 		"$(cut -d' ' -f1 "$T/logged" | uniq -d | head -3)"
 	lost=$(comm -23 "$T/acked" "$T/logged")
-	same "all that was acknowledged is in the log of $n" "" \
+	same "promise 2: all that was acknowledged is in the log of $n" "" \
 		"$(head -3 <<<"$lost")"
 	echo "# $n: $(wc -l <"$T/logged") logged, $(wc -l <"$T/acked")" \
 		"acknowledged, $(grep -c . <<<"$lost") lost"

@@ -35,7 +35,7 @@ for n in east west south; do
 done
 tok=$(token east shop cart)
 for n in east west south; do
-	check "a token of east gets a certificate from $n" \
+	check "promise 5: a token of east gets a certificate from $n" \
 		request "$T/from-$n" "$tok" --server "$(at "$n")"
 	check "which OpenSSL accepts" chain_verify "$T/from-$n"
 done
@@ -110,7 +110,7 @@ no_quorum() {
 check "the last one sees that there is no quorum" wait_for 10 no_quorum
 before=$(applied "$last")
 start=$(now_ms)
-expect 1 "without a quorum nothing is issued" 'quorum|leader' \
+expect 1 "promise 6: without a quorum nothing is issued" 'quorum|leader' \
 	request "$T/lost" "$tok" --server "$(at "$last")"
 took=$(($(now_ms) - start))
 if [ "$took" -lt 2500 ]; then
@@ -124,7 +124,7 @@ expect 1 "a change that cannot even be prepared is refused" 'quorum|leader' \
 expect 3 "one that was sent is of unknown outcome, which is told how to find out" \
 	'outcome unknown.*operator list' \
 	q operator add bob --new "$T/bob" --server "$(at "$last")"
-expect 0 "the bundle is still served" 'BEGIN CERTIFICATE' \
+expect 0 "promise 6: the bundle is still served" 'BEGIN CERTIFICATE' \
 	q bundle --server "$(at "$last")"
 expect 0 "status is still told" 'quorum +no' q status --server "$(at "$last")"
 expect 1 "a list that must be complete is not given" 'quorum|leader' \
@@ -149,7 +149,7 @@ for n in east west south; do node_kill "$n"; done
 for n in east west south; do node_start "$n"; done
 for n in east west south; do check "$n comes back" node_wait "$n"; done
 for n in east west south; do
-	check "what was acknowledged is on $n" wait_for 5 \
+	check "promise 2: what was acknowledged is on $n" wait_for 5 \
 		q cert show "$serial" --server "$(at "$n")"
 done
 check "they issue" request "$T/after" "$tok"

@@ -37,18 +37,18 @@ same "west got a snapshot" 1 "$(snapshots west)"
 same "west has all 5,000" 5000 \
 	"$(q cert list --all --server "$(at west)" -o json |
 		jq '[.[] | select(.profile == "workload")] | length')"
-check "all three have the same tree" wait_for 10 heads_equal
+check "promise 4: all three have the same tree" wait_for 10 heads_equal
 node_kill south
 must "5,000 more, without south" load "${ADDR[east]}:8443,${ADDR[west]}:8443" 5000
 node_start south
 check "south comes back" node_wait south
-check "all three have the same tree" wait_for 10 heads_equal
+check "promise 4: all three have the same tree" wait_for 10 heads_equal
 same "by a snapshot" 2 "$(snapshots south)"
 check "south issues" request "$T/south" "$tok" --server "$(at south)"
 node_kill south
 node_start south
 check "a snapshot holds over a crash" node_wait south
-check "all three have the same tree" wait_for 10 heads_equal
+check "promise 4: all three have the same tree" wait_for 10 heads_equal
 
 # ---- Lost ----
 
@@ -58,7 +58,7 @@ expect 0 "the lost node is removed" 'is removed' q member remove 2
 must "a new one takes its place" node_join west "${short[@]}"
 expect 0 "under a new id" '^4 +west +voter' q member list
 same "nobody waits any more" 0 "$(q issuer list -o json | jq '.pending | length')"
-check "all three have the same tree" wait_for 10 heads_equal
+check "promise 4: all three have the same tree" wait_for 10 heads_equal
 check "it issues" request "$T/west" "$tok" --server "$(at west)"
 
 # ---- A leader that is told to go ----
