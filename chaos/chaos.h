@@ -65,8 +65,7 @@ enum asked { ASKED_NOTHING, ASKED_KILL, ASKED_TERM, ASKED_SIGNER };
 struct node {
 	const char *name; /* its cluster */
 	char ip[24], data[PATH_MAX], log[PATH_MAX];
-	pid_t pid; /* 0: it does not run */
-	bool stopped;
+	pid_t pid;        /* 0: it does not run */
 	enum asked asked; /* what the nemesis did to this process */
 	uint64_t asked_ms;
 };
@@ -150,6 +149,7 @@ void worker_revoke(struct chaos *c, struct rng *r);
 	X(FAULT_PAUSE, "SIGSTOP")                                              \
 	X(FAULT_TERM, "SIGTERM")                                               \
 	X(FAULT_SIGNER, "kill -9 of signer")                                   \
+	X(FAULT_SIGNER_PAUSE, "SIGSTOP of signer")                             \
 	X(FAULT_FLAP, "kill -9 at start")                                      \
 	X(FAULT_DROP, "planted: drop a record")
 

@@ -30,6 +30,7 @@ struct strike {
 	uint64_t at_ms;    /* when it begins */
 	uint64_t until_ms; /* when the node comes back */
 	unsigned for_ms;
+	pid_t stopped;        /* whom SIGCONT wakes; a group if negative */
 	unsigned again;       /* more kills of a flap */
 	unsigned again_ms[4]; /* how long the node lives before each */
 };
@@ -41,7 +42,6 @@ static void node_ended(struct chaos *c, struct node *n, int status)
 	enum asked asked = n->asked;
 
 	n->pid = 0;
-	n->stopped = false;
 	n->asked = ASKED_NOTHING;
 	if (asked == ASKED_NOTHING)
 		report_violation(c, "ended",
@@ -97,8 +97,11 @@ static void signal_node(struct chaos *c, struct strike *s)
 		n->asked = ASKED_KILL;
 		break;
 	case FAULT_PAUSE:
-		kill(-n->pid, SIGSTOP);
-		n->stopped = true;
+	case FAULT_SIGNER_PAUSE:
+		signer = proc_child_of(n->pid);
+		s->stopped =
+		    s->kind == FAULT_PAUSE || signer == 0 ? -n->pid : signer;
+		kill(s->stopped, SIGSTOP);
 		break;
 	case FAULT_TERM:
 		kill(n->pid, SIGTERM);
@@ -161,12 +164,13 @@ static void advance(struct chaos *c, struct strike *s, uint64_t now)
 		begin(c, s, now);
 	} else if (s->phase != PHASE_STRUCK) {
 		return;
-	} else if (n->stopped) {
+	} else if (s->stopped != 0) {
 		if (now < s->until_ms)
 			return;
-		kill(-n->pid, SIGCONT);
-		n->stopped = false;
-		s->phase = PHASE_DONE;
+		kill(s->stopped, SIGCONT);
+		s->stopped = 0;
+		if (n->pid != 0)
+			s->phase = PHASE_DONE;
 	} else if (n->pid == 0) {
 		if (now >= s->until_ms)
 			restart(c, s, now);
@@ -187,8 +191,9 @@ static enum fault draw_fault(struct rng *r)
 	static const struct {
 		enum fault kind;
 		unsigned weight;
-	} rows[] = {{FAULT_KILL, 30}, {FAULT_PAUSE, 30}, {FAULT_TERM, 12},
-	    {FAULT_POWER, 10}, {FAULT_FLAP, 10}, {FAULT_SIGNER, 8}};
+	} rows[] = {{FAULT_KILL, 25}, {FAULT_PAUSE, 25}, {FAULT_TERM, 12},
+	    {FAULT_POWER, 8}, {FAULT_FLAP, 14}, {FAULT_SIGNER, 8},
+	    {FAULT_SIGNER_PAUSE, 8}};
 	uint64_t at = rng_below(r, 100);
 	size_t i = 0;
 
@@ -203,14 +208,19 @@ static void draw_strike(struct rng *r, struct strike *s, bool alone)
 	s->phase = PHASE_WAITS;
 	s->at_ms = clock_mono_ms() + (alone ? 0 : rng_below(r, 800));
 	s->for_ms = rng_span_ms(r, 100, 6000);
+	if (s->kind == FAULT_SIGNER_PAUSE)
+		return; /* a node ends if its signer is silent for 10 s */
 	if (s->kind != FAULT_PAUSE && rng_percent(r, 20))
 		s->for_ms = 0;
 	else if (rng_percent(r, 5))
 		s->for_ms += 6000; /* others may have cut their logs by then */
 	if (s->kind == FAULT_FLAP) {
+		/* Often when it is far behind and gets a snapshot. */
+		if (rng_percent(r, 50))
+			s->for_ms = 3000 + (unsigned)rng_below(r, 4000);
 		s->again = 1 + (unsigned)rng_below(r, 4);
 		for (size_t i = 0; i < 4; i++)
-			s->again_ms[i] = (unsigned)rng_below(r, 400);
+			s->again_ms[i] = (unsigned)rng_below(r, 1000);
 	}
 }
 

@@ -75,7 +75,6 @@ bool node_start(struct chaos *c, struct node *n)
 	world_path(c, mark, "drop");
 	snprintf(env, sizeof(env), "QUORATE_TEST_DROP=%s", mark);
 	n->pid = proc_start(argv, &f, planted ? env : NULL);
-	n->stopped = false;
 	n->asked = ASKED_NOTHING;
 	return n->pid != 0;
 }
