@@ -235,12 +235,27 @@ static enum code check_profile(const struct issuing *s)
 	    s->out, CA_NOT_ALLOWED, "this kind of certificate is not issued");
 }
 
+/* By itself, or with its issuer?  E_NOTFOUND: no. */
+static enum code parent_revoked(
+    const struct issuing *s, const struct record_row *parent, struct err *e)
+{
+	const struct ca_issuer *is;
+	struct ca_revoked revoked;
+
+	if (parent->issuer.len != CA_KEY_ID_LEN)
+		return err_set(e, E_CORRUPT, "a record without its issuer");
+	is = ca_view_issuer(s->v, parent->issuer.p);
+	if (is != NULL && is->state == CA_ISSUER_REVOKED)
+		return E_OK;
+	return ca_revoked_get(
+	    s->ca, parent->issuer.p, s->i->parent, &revoked, e);
+}
+
 /* A renewal: the parent is ours, of the same identity, and goes back to a token
  * not too long ago. */
 static enum code check_parent(struct issuing *s, struct err *e)
 {
 	struct record_row parent;
-	struct ca_revoked revoked;
 	struct ca_record rec;
 	enum code rc;
 
@@ -259,7 +274,7 @@ static enum code check_parent(struct issuing *s, struct err *e)
 		return rc;
 	if ((rc = record_row_get(s->ca, rec.index, &parent, e)) != E_OK)
 		return rc;
-	rc = ca_revoked_get(s->ca, parent.issuer.p, s->i->parent, &revoked, e);
+	rc = parent_revoked(s, &parent, e);
 	if (rc == E_OK)
 		return refuse(s->out, CA_PARENT_REVOKED,
 		    "the certificate shown is revoked: ask with a token");

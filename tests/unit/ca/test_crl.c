@@ -388,6 +388,26 @@ static void a_revoked_issuer_signs_nothing_more(void **state)
 	    CA_CONFLICT, "revoked already");
 }
 
+/* Whoever stole its key cannot renew elsewhere what it may have forged. */
+static void nor_is_renewed_what_it_signed(void **state)
+{
+	struct ca_entry *a = issue(), *child;
+	struct ca_admin c = cmd_policy();
+
+	(void)state;
+	c.u.set_policy.issuer_settle_ms = 0;
+	must(c);
+	must(cmd_node(&w, 2));
+	must(cmd_issuer(&w, 2));
+	child = world_renew(&w, a);
+	child->proposer = 2;
+	memcpy(child->u.issue.issuer, issuer2, CA_KEY_ID_LEN);
+	expect(world_apply(&w, child), CA_OK, "");
+	must(cmd_revoke_issuer(&w, 1, fake_root_crl(&w, 5, 1)));
+	put_u64be(child->u.issue.serial + 8, 999);
+	expect(world_apply(&w, child), CA_PARENT_REVOKED, "with a token");
+}
+
 static void the_roots_crl_must_list_the_issuer(void **state)
 {
 	struct span crl = fake_root_crl(&w, 5, 1), bad;
@@ -644,6 +664,7 @@ int main(void)
 	    TEST(dirty_marks_are_of_the_issuer),
 	    TEST(a_retired_issuer_signs_crls_only),
 	    TEST(a_revoked_issuer_signs_nothing_more),
+	    TEST(nor_is_renewed_what_it_signed),
 	    TEST(the_roots_crl_must_list_the_issuer),
 	    TEST(numbers_of_the_roots_crl_only_grow),
 	    TEST(no_later_root_crl_lets_an_issuer_go),
