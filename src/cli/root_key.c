@@ -104,7 +104,7 @@ static enum code next_crl(EVP_PKEY *key, struct span root, struct span last,
 
 	if (rc == E_OK)
 		rc = last_rows(last, &rows, &n, e);
-	if (rc == E_OK && cert.len > 0) {
+	if (rc == E_OK && rows != NULL && cert.len > 0) {
 		rows[n].revoked_s = clock_unix_ms() / 1000;
 		rows[n].reason = reason;
 		rc = pki_cert_serial(cert, rows[n].serial, e);
