@@ -63,8 +63,9 @@ void proc_pause_ms(uint64_t ms);
 enum asked { ASKED_NOTHING, ASKED_KILL, ASKED_TERM, ASKED_SIGNER };
 
 struct node {
-	const char *name; /* its cluster */
-	char ip[24], data[PATH_MAX], log[PATH_MAX];
+	const char *name;         /* its cluster */
+	char ip[24], mesh_ip[24]; /* where it listens; where peers dial */
+	char data[PATH_MAX], log[PATH_MAX];
 	pid_t pid;        /* 0: it does not run */
 	enum asked asked; /* what the nemesis did to this process */
 	uint64_t asked_ms;
@@ -120,6 +121,10 @@ bool clients_stop(struct chaos *c);
 /* Written by workers, read by all. */
 enum { OUTCOME_OK, OUTCOME_FAILED, OUTCOME_UNKNOWN };
 struct shared {
+	volatile bool proxy_ready;
+	volatile pid_t pids[NODES];
+	volatile bool cut[NODES][NODES]; /* from, to */
+	volatile bool reset; /* what was held is closed afterwards */
 	uint64_t revoked[3], blocked[3]; /* by outcome */
 	uint64_t read_ok, read_failed, read_stale;
 	char stale[400]; /* the first of them */
@@ -141,6 +146,11 @@ void worker_read(struct chaos *c, struct rng *r);
 /* Revokes what clients just got, and now and then an identity. */
 void worker_revoke(struct chaos *c, struct rng *r);
 
+/* ---- proxy.c ---- */
+
+/* The network between the nodes. */
+void worker_proxy(struct chaos *c, struct rng *r);
+
 /* ---- nemesis.c ---- */
 
 #define FAULTS(X)                                                              \
@@ -151,6 +161,9 @@ void worker_revoke(struct chaos *c, struct rng *r);
 	X(FAULT_SIGNER, "kill -9 of signer")                                   \
 	X(FAULT_SIGNER_PAUSE, "SIGSTOP of signer")                             \
 	X(FAULT_FLAP, "kill -9 at start")                                      \
+	X(FAULT_CUT, "cut off")                                                \
+	X(FAULT_DEAF, "deaf")                                                  \
+	X(FAULT_MUTE, "mute")                                                  \
 	X(FAULT_DROP, "planted: drop a record")
 
 enum fault {
@@ -229,7 +242,7 @@ struct chaos {
 	struct node nodes[NODES];
 	struct client *client[NODES];
 	struct client_load loads[LOADS];
-	pid_t reader, revoker;
+	pid_t reader, revoker, proxy;
 	struct shared *shared;
 	/* drawn from the seed */
 	unsigned heartbeat_ms, election_ms, compact_after, pause_ms, streams;

@@ -30,6 +30,7 @@ struct strike {
 	uint64_t at_ms;    /* when it begins */
 	uint64_t until_ms; /* when the node comes back */
 	unsigned for_ms;
+	bool cut;             /* its messages are held */
 	pid_t stopped;        /* whom SIGCONT wakes; a group if negative */
 	unsigned again;       /* more kills of a flap */
 	unsigned again_ms[4]; /* how long the node lives before each */
@@ -57,6 +58,16 @@ static void node_ended(struct chaos *c, struct node *n, int status)
 		    "%s lost its signer and ended with status 0", n->name);
 }
 
+static void worker_ended(
+    struct chaos *c, pid_t *worker, pid_t pid, int wstatus, const char *name)
+{
+	if (*worker != pid)
+		return;
+	*worker = 0;
+	report_violation(c, "client", "the %s ended with status %d", name,
+	    proc_status(wstatus));
+}
+
 void nemesis_reap(struct chaos *c)
 {
 	int wstatus;
@@ -74,17 +85,34 @@ void nemesis_reap(struct chaos *c)
 				    "load generator %zu ended with status %d",
 				    i, proc_status(wstatus));
 			}
-		if (c->reader == pid || c->revoker == pid) {
-			report_violation(c, "client",
-			    "the %s ended with status %d",
-			    c->reader == pid ? "reader" : "revoker",
-			    proc_status(wstatus));
-			*(c->reader == pid ? &c->reader : &c->revoker) = 0;
-		}
+		worker_ended(c, &c->reader, pid, wstatus, "reader");
+		worker_ended(c, &c->revoker, pid, wstatus, "revoker");
+		worker_ended(c, &c->proxy, pid, wstatus, "proxy");
 	}
 }
 
 /* ---- One strike ---- */
+
+/* All that the node sends, all that it is sent, or both. */
+static void set_cut(struct chaos *c, const struct strike *s, bool cut)
+{
+	size_t at = (size_t)(s->node - c->nodes);
+
+	for (size_t i = 0; i < NODES; i++) {
+		if (i == at)
+			continue;
+		if (s->kind != FAULT_DEAF)
+			c->shared->cut[at][i] = cut;
+		if (s->kind != FAULT_MUTE)
+			c->shared->cut[i][at] = cut;
+	}
+}
+
+static bool is_cut(const struct strike *s)
+{
+	return s->kind == FAULT_CUT || s->kind == FAULT_DEAF ||
+	       s->kind == FAULT_MUTE;
+}
 
 static void signal_node(struct chaos *c, struct strike *s)
 {
@@ -103,6 +131,9 @@ static void signal_node(struct chaos *c, struct strike *s)
 		    s->kind == FAULT_PAUSE || signer == 0 ? -n->pid : signer;
 		kill(s->stopped, SIGSTOP);
 		break;
+	case FAULT_CUT:
+	case FAULT_DEAF:
+	case FAULT_MUTE: set_cut(c, s, s->cut = true); break;
 	case FAULT_TERM:
 		kill(n->pid, SIGTERM);
 		n->asked = ASKED_TERM;
@@ -164,6 +195,11 @@ static void advance(struct chaos *c, struct strike *s, uint64_t now)
 		begin(c, s, now);
 	} else if (s->phase != PHASE_STRUCK) {
 		return;
+	} else if (s->cut) {
+		if (now < s->until_ms)
+			return;
+		set_cut(c, s, s->cut = false);
+		s->phase = PHASE_DONE;
 	} else if (s->stopped != 0) {
 		if (now < s->until_ms)
 			return;
@@ -191,9 +227,10 @@ static enum fault draw_fault(struct rng *r)
 	static const struct {
 		enum fault kind;
 		unsigned weight;
-	} rows[] = {{FAULT_KILL, 25}, {FAULT_PAUSE, 25}, {FAULT_TERM, 12},
-	    {FAULT_POWER, 8}, {FAULT_FLAP, 14}, {FAULT_SIGNER, 8},
-	    {FAULT_SIGNER_PAUSE, 8}};
+	} rows[] = {{FAULT_KILL, 20}, {FAULT_PAUSE, 18}, {FAULT_TERM, 10},
+	    {FAULT_POWER, 6}, {FAULT_FLAP, 12}, {FAULT_SIGNER, 6},
+	    {FAULT_SIGNER_PAUSE, 6}, {FAULT_CUT, 10}, {FAULT_DEAF, 6},
+	    {FAULT_MUTE, 6}};
 	uint64_t at = rng_below(r, 100);
 	size_t i = 0;
 
@@ -210,7 +247,7 @@ static void draw_strike(struct rng *r, struct strike *s, bool alone)
 	s->for_ms = rng_span_ms(r, 100, 6000);
 	if (s->kind == FAULT_SIGNER_PAUSE)
 		return; /* a node ends if its signer is silent for 10 s */
-	if (s->kind != FAULT_PAUSE && rng_percent(r, 20))
+	if (s->kind != FAULT_PAUSE && !is_cut(s) && rng_percent(r, 20))
 		s->for_ms = 0;
 	else if (rng_percent(r, 5))
 		s->for_ms += 6000; /* others may have cut their logs by then */
@@ -248,6 +285,7 @@ static void step(struct chaos *c)
 	if (dice >= 70)
 		n = dice < 90 ? 2 : NODES;
 	draw_order(&r, order, leader);
+	c->shared->reset = rng_percent(&r, 50);
 	for (size_t i = 0; i < n; i++) {
 		strikes[i].node = &c->nodes[order[i]];
 		strikes[i].leads = order[i] == leader;

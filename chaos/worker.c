@@ -53,7 +53,7 @@ pid_t worker_start(
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	sigaction(SIGTERM, &stop, NULL);
 	signal(SIGINT, SIG_IGN);
-	if (getppid() == parent && look_open(c))
+	if (getppid() == parent)
 		work(c, &r);
 	_exit(told != 0 ? 0 : 1);
 }
@@ -126,6 +126,8 @@ static void read_once(struct chaos *c, struct rng *r)
 
 void worker_read(struct chaos *c, struct rng *r)
 {
+	if (!look_open(c))
+		return;
 	while (!worker_told()) {
 		read_once(c, r);
 		proc_pause_ms(20 + rng_below(r, 60));

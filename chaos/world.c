@@ -75,6 +75,7 @@ bool node_start(struct chaos *c, struct node *n)
 	world_path(c, mark, "drop");
 	snprintf(env, sizeof(env), "QUORATE_TEST_DROP=%s", mark);
 	n->pid = proc_start(argv, &f, planted ? env : NULL);
+	c->shared->pids[n - c->nodes] = n->pid;
 	n->asked = ASKED_NOTHING;
 	return n->pid != 0;
 }
@@ -127,7 +128,11 @@ static bool take_addresses(struct chaos *c)
 			snprintf(c->nodes[k].ip, sizeof(c->nodes[k].ip),
 			    "127.%u.%u.%zu", 2 + at / 250 % 250, 2 + at % 250,
 			    k + 1);
-			ok = is_free(c->nodes[k].ip);
+			snprintf(c->nodes[k].mesh_ip,
+			    sizeof(c->nodes[k].mesh_ip), "127.%u.%u.%zu",
+			    2 + at / 250 % 250, 2 + at % 250, k + 101);
+			ok = is_free(c->nodes[k].ip) &&
+			     is_free(c->nodes[k].mesh_ip);
 		}
 		if (ok)
 			return true;
@@ -138,16 +143,23 @@ static bool take_addresses(struct chaos *c)
 
 /* ---- The first hour ---- */
 
+/* Its peers dial the proxy. */
+static void mesh_address(const struct node *n, char set[48])
+{
+	snprintf(set, 48, "mesh_address=%s:7700", n->mesh_ip);
+}
+
 static bool init(struct chaos *c, char sets[3][48])
 {
 	struct node *n = &c->nodes[0];
-	char admin[PATH_MAX], pass[PATH_MAX];
+	char admin[PATH_MAX], pass[PATH_MAX], mesh[48];
 	const char *args[] = {"init", "--trust-domain", TRUST_DOMAIN,
 	    "--cluster", n->name, "--data", n->data, "--admin", admin,
 	    "--listen", n->ip, "--settle", "0", "--passphrase-file", pass,
 	    "--cheap-sealing", "--set", sets[0], "--set", sets[1], "--set",
-	    sets[2], NULL};
+	    sets[2], "--set", mesh, NULL};
 
+	mesh_address(n, mesh);
 	world_path(c, admin, "admin");
 	world_path(c, pass, "passphrase");
 	setenv("QUORATE_IDENTITY", admin, 1);
@@ -210,14 +222,15 @@ static bool wait_voter(struct chaos *c, size_t node)
 static bool join(struct chaos *c, size_t node, char sets[3][48])
 {
 	struct node *n = &c->nodes[node];
-	char token[PATH_MAX];
+	char token[PATH_MAX], mesh[48];
 	const char *create[] = {
 	    "token", "create", "--cluster", n->name, "--out", token, NULL};
 	const char *args[] = {"join", "--token-file", token, "--data", n->data,
 	    "--listen", n->ip, "--no-wait", "--set", sets[0], "--set", sets[1],
-	    "--set", sets[2], NULL};
+	    "--set", sets[2], "--set", mesh, NULL};
 	char name[64];
 
+	mesh_address(n, mesh);
 	snprintf(name, sizeof(name), "join-%s", n->name);
 	world_path(c, token, name);
 	return world_quorate(c, create, NULL) == 0 &&
@@ -316,6 +329,17 @@ static bool make_folder(struct chaos *c)
 	return fs_write(path, span_str(PASSPHRASE), 0600, NULL) == E_OK;
 }
 
+static bool start_proxy(struct chaos *c)
+{
+	uint64_t end = clock_mono_ms() + STEP_MS;
+
+	c->proxy = worker_start(c, worker_proxy);
+	while (
+	    c->proxy != 0 && !c->shared->proxy_ready && clock_mono_ms() < end)
+		proc_pause_ms(5);
+	return c->shared->proxy_ready;
+}
+
 bool world_make(struct chaos *c)
 {
 	char sets[3][48];
@@ -324,8 +348,8 @@ bool world_make(struct chaos *c)
 	snprintf(sets[0], 48, "raft.heartbeat_ms=%u", c->heartbeat_ms);
 	snprintf(sets[1], 48, "raft.election_ms=%u", c->election_ms);
 	snprintf(sets[2], 48, "raft.compact_after=%u", c->compact_after);
-	ok = make_folder(c) && take_addresses(c) && init(c, sets) &&
-	     look_open(c);
+	ok = make_folder(c) && take_addresses(c) && start_proxy(c) &&
+	     init(c, sets) && look_open(c);
 	for (size_t i = 1; i < NODES && ok; i++)
 		ok = join(c, i, sets);
 	for (size_t i = 0; i < NODES && ok; i++)
@@ -350,6 +374,7 @@ void world_end(struct chaos *c)
 			(void)waitpid(c->nodes[i].pid, NULL, 0);
 			c->nodes[i].pid = 0;
 		}
+	(void)worker_stop(&c->proxy);
 	look_close(c);
 	if (c->dir[0] == '\0')
 		return;
