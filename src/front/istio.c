@@ -177,10 +177,13 @@ static enum code authenticate(
 	if (token.len > 0)
 		rc = auth_token(g->keys, token, buf_span(&call->clusterid),
 		    clock_unix_ms() / 1000, id, e);
-	if (rc == E_UNAUTH && g->front->ops.clock_off(g->front->ops.ctx))
-		return err_set(e, E_UNAVAILABLE,
+	if (rc == E_UNAUTH && token.len > 0 &&
+	    g->front->ops.clock_off(g->front->ops.ctx)) {
+		err_set(e, E_UNAVAILABLE,
 		    "this node's clock is wrong, so it cannot judge a token: "
 		    "ask another node");
+		return E_UNAVAILABLE;
+	}
 	if (rc != E_UNAUTH ||
 	    SSL_get0_peer_certificate(call->conn->ssl) == NULL) {
 		if (token.len == 0)

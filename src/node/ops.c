@@ -557,9 +557,11 @@ void ops_expire(struct node *n)
 
 void ops_close(struct node *n)
 {
-	while (n->oldest != NULL)
-		fail(n, n->oldest, E_UNAVAILABLE,
-		    n->oldest->was_proposed
+	for (struct op *op = n->oldest, *next; op != NULL; op = next) {
+		next = op->next;
+		fail(n, op, E_UNAVAILABLE,
+		    op->was_proposed
 			? "the node stops; this may still be logged"
 			: "the node stops, and nothing was logged");
+	}
 }
