@@ -248,6 +248,11 @@ static enum code freeze_check(const struct ca *ca, const struct ca_issuer *is,
 		return refuse(out, CA_CONFLICT,
 		    "the next CRL of this issuer is number %llu",
 		    (unsigned long long)c->frozen_number + 1);
+	if (c->frozen_number != 0 &&
+	    ca->meta.time_ms < c->frozen_ms + CA_CRL_EVERY_MS)
+		return refuse(out, CA_CONFLICT,
+		    "the last CRL of this issuer was frozen less than a second "
+		    "ago");
 	if (f->this_s > now_s || f->this_s < c->frozen_this_s ||
 	    f->next_s < now_s + CRL_LIFE_MIN_S ||
 	    f->next_s > now_s + CA_CRL_LIFE_S)

@@ -207,6 +207,8 @@ struct ca_freeze_crl {
 };
 #define CA_CRL_BACKDATE_S 600 /* a CRL from the future stops TLS */
 #define CA_CRL_LIFE_S (7 * 86400)
+/* Between two of one issuer: its node has that long to sign. */
+#define CA_CRL_EVERY_MS 1000
 /* What Istio's ConfigMap holds, about. */
 #define CA_CRL_ENTRIES_MAX 15000
 

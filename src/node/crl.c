@@ -9,7 +9,6 @@
 #include "base/clock.h"
 #include "base/log_event.h"
 
-#define EVERY_MS 1000     /* for one issuer, at most */
 #define REFRESH_S 3600    /* though nothing was revoked */
 #define UNSIGNED_MS 10000 /* then it is frozen anew */
 #define PROPOSED_AGAIN_MS 2000
@@ -33,7 +32,7 @@ static bool due(struct node *n, const struct ca_issuer *is,
 	if (c == NULL || c->frozen_number == 0)
 		return true;
 	if (c->dirty_index > c->frozen_index)
-		return now_ms >= c->frozen_ms + EVERY_MS;
+		return now_ms >= c->frozen_ms + CA_CRL_EVERY_MS;
 	if (c->number != c->frozen_number)
 		return now_ms >= c->frozen_ms + UNSIGNED_MS &&
 		       node_heard(n, is->node);

@@ -379,6 +379,7 @@ void world_crl(struct world *w)
 
 	buf_init(&raw);
 	buf_init(&sig);
+	w->log_s++;
 	memcpy(f.issuer, is->key_id, CA_KEY_ID_LEN);
 	memcpy(s.issuer, is->key_id, CA_KEY_ID_LEN);
 	assert(wire_freeze_encode(

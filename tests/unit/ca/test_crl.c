@@ -52,8 +52,10 @@ static struct ca_entry *issue(void)
 	return en;
 }
 
+/* A second after the last one. */
 static void freeze(uint64_t node)
 {
+	w.now_ms += CA_CRL_EVERY_MS;
 	expect(world_apply(&w, world_freeze(&w, node)), CA_OK, "");
 	assert_true(w.result.view_changed);
 }
@@ -209,10 +211,28 @@ static void a_crl_is_not_older_than_the_last(void **state)
 
 	(void)state;
 	freeze(1);
+	w.now_ms += CA_CRL_EVERY_MS;
 	en = world_freeze(&w, 1);
-	en->u.freeze_crl.this_s--;
+	en->u.freeze_crl.this_s -= 2;
 	expect(world_apply(&w, en), CA_BAD_FORMAT, "begins");
-	freeze(1); /* the same second is fine */
+	en->u.freeze_crl.this_s++; /* the same second is fine */
+	expect(world_apply(&w, en), CA_OK, "");
+}
+
+/* Whoever floods the log with them keeps no CRL from being signed. */
+static void a_second_lies_between_two(void **state)
+{
+	(void)state;
+	freeze(1);
+	for (int i = 0; i < 2; i++) {
+		expect(world_apply(&w, world_freeze(&w, 1)), CA_CONFLICT,
+		    "a second");
+		w.now_ms += CA_CRL_EVERY_MS - 1;
+		expect(world_apply(&w, world_freeze(&w, 1)), CA_CONFLICT,
+		    "a second");
+		w.now_ms += 1;
+		expect(world_apply(&w, world_freeze(&w, 1)), CA_OK, "");
+	}
 }
 
 static void an_unsigned_crl_is_superseded(void **state)
@@ -656,6 +676,7 @@ int main(void)
 	    TEST(numbers_follow_each_other),
 	    TEST(times_are_checked),
 	    TEST(a_crl_is_not_older_than_the_last),
+	    TEST(a_second_lies_between_two),
 	    TEST(an_unsigned_crl_is_superseded),
 	    TEST(there_is_no_crl_of_a_stranger),
 	    TEST(a_signature_is_of_the_issuer_over_just_that),
