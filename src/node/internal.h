@@ -132,6 +132,8 @@ struct peer {
 	uint64_t heard_ms, status_ms;
 	uint64_t applied, tree_size;
 	int64_t clock_offset_ms;
+	int64_t lead_ms[2]; /* its time less ours since boot, at most */
+	uint64_t lead_since_ms;
 	bool issuing, has_my_crl;
 	struct ca_checkpoint checkpoints[PEER_CHECKPOINTS];
 	size_t checkpoints_n;
@@ -290,7 +292,6 @@ struct node {
 	unsigned tick_ms;
 	uint64_t next_tick_ms, next_duty_ms, next_status_ms, next_expiry_ms;
 	uint64_t next_reader_check_ms;
-	uint64_t stalled_ms;    /* when a long pause ended; 0: never */
 	uint64_t commit_due_ms; /* 0: nothing pends */
 
 	raft_id leader;

@@ -13,7 +13,6 @@
 
 #define TICKS_PER_HEARTBEAT 5
 #define TICKS_MISSED_MAX 3 /* after a pause time goes on, it is not made up */
-#define STALL_MS 1000 /* not run for so long: what waited meanwhile is old */
 #define EXPIRE_MS 50
 #define READER_CHECK_MS 60000
 
@@ -123,8 +122,6 @@ static enum code commit(struct node *n, struct err *e)
 
 static void tick(struct node *n, uint64_t now)
 {
-	if (now > n->next_tick_ms + STALL_MS)
-		n->stalled_ms = now;
 	for (int i = 0; i < TICKS_MISSED_MAX && now >= n->next_tick_ms; i++) {
 		raft_tick(n->raft);
 		n->next_tick_ms += n->tick_ms;

@@ -10,6 +10,7 @@
 
 #define STAMP_OFF_MS 10000 /* a clock may be 5 s off, and a proposal late */
 #define RECEIVE_MAX 512    /* events in one turn */
+#define LEAD_MS 15000
 #define CRL_PUBLISHED_MAX 256
 
 struct peer *peers_find(struct node *n, uint64_t id)
@@ -197,15 +198,38 @@ static void note_checkpoint(struct peer *p, const struct ca_checkpoint *c)
 	p->checkpoints[p->checkpoints_n++] = *c;
 }
 
+/* A status that was held up on its way tells an old time, and never one that is
+ * too new: what counts is the most that was heard in the last half minute,
+ * against the clock that nobody sets. */
+static void note_time(struct peer *p, uint64_t time_ms)
+{
+	uint64_t now = clock_mono_ms();
+	int64_t lead = (int64_t)(time_ms - now);
+
+	if (p->lead_since_ms == 0) {
+		p->lead_ms[0] = p->lead_ms[1] = lead;
+		p->lead_since_ms = now;
+	} else if (now - p->lead_since_ms > LEAD_MS) {
+		p->lead_ms[1] = p->lead_ms[0];
+		p->lead_ms[0] = lead;
+		p->lead_since_ms = now;
+	} else if (lead > p->lead_ms[0]) {
+		p->lead_ms[0] = lead;
+	}
+	if (p->lead_ms[1] > p->lead_ms[0])
+		lead = p->lead_ms[1];
+	else
+		lead = p->lead_ms[0];
+	p->clock_offset_ms = lead - (int64_t)(clock_unix_ms() - now);
+}
+
 static void on_status(
     struct node *n, struct peer *p, const struct wire_status *s)
 {
 	p->status_ms = clock_mono_ms();
 	p->applied = s->applied;
 	p->tree_size = s->tree_size;
-	/* One that waited while this process did not run tells an old time. */
-	if (n->stalled_ms == 0 || p->status_ms > n->stalled_ms + NODE_STATUS_MS)
-		p->clock_offset_ms = (int64_t)(s->time_ms - clock_unix_ms());
+	note_time(p, s->time_ms);
 	p->issuing = s->issuing;
 	crl_note_published(n, p, s);
 	for (size_t i = 0; i < s->checkpoints_n; i++)
