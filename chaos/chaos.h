@@ -87,6 +87,9 @@ int world_quorate(struct chaos *c, const char *const *args, const char *out);
 /* A token of that node's cluster for a service account, into a file. */
 bool world_token(struct chaos *c, const struct node *n, const char *account,
     const char *file);
+/* Where the node publishes. */
+void world_publish_dir(
+    const struct chaos *c, const struct node *n, char path[PATH_MAX]);
 /* path is NAME in the world's folder. */
 void world_path(const struct chaos *c, char path[PATH_MAX], const char *name);
 
@@ -127,7 +130,9 @@ struct shared {
 	volatile bool reset; /* what was held is closed afterwards */
 	uint64_t revoked[3], blocked[3]; /* by outcome */
 	uint64_t read_ok, read_failed, read_stale;
-	char stale[400]; /* the first of them */
+	uint64_t published_bad;
+	size_t published_first; /* the node */
+	char stale[400];        /* the first of them */
 };
 bool workers_make(struct chaos *c);
 /* A process that works until it is told to end; 0: none. */
@@ -219,6 +224,12 @@ void check_all(struct chaos *c);
 
 void check_revoked(struct chaos *c, const struct rows *rows);
 
+/* ---- published.c ---- */
+
+/* Is what a node publishes whole at this moment? */
+bool published_look(struct chaos *c, size_t node);
+void check_published(struct chaos *c);
+
 /* ---- logs.c ---- */
 
 void logs_read(struct chaos *c);
@@ -244,6 +255,7 @@ struct chaos {
 	struct client_load loads[LOADS];
 	pid_t reader, revoker, proxy;
 	struct shared *shared;
+	bool published[NODES]; /* it was there once; the reader's */
 	/* drawn from the seed */
 	unsigned heartbeat_ms, election_ms, compact_after, pause_ms, streams;
 	struct rng plan;

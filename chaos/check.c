@@ -330,6 +330,7 @@ void check_all(struct chaos *c)
 		    all[0].p[i].workload && all[0].p[i].victim < 0 && !told;
 	}
 	check_revoked(c, &all[0]);
+	check_published(c);
 	check_pems(c);
 	for (size_t i = 0; i < NODES; i++)
 		free(all[i].p);

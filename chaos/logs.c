@@ -21,10 +21,13 @@ static void count_warning(struct chaos *c, const char *event)
 	    c->warnings, event, json_integer(json_integer_value(n) + 1));
 }
 
-/* A node that ended said so, and whether it should have is judged elsewhere. */
-static bool is_fault(const char *event)
+/* A node that ended said so, and whether it should have is judged elsewhere; it
+ * may find its signer dead while it tells it something. */
+static bool is_fault(const char *event, const char *line)
 {
-	return strcmp(event, "ended") != 0;
+	return strcmp(event, "ended") != 0 &&
+	       (strcmp(event, "signer_refused_entry") != 0 ||
+		   strstr(line, "the signer process") == NULL);
 }
 
 static void judge(struct chaos *c, const struct node *n, const char *line)
@@ -40,7 +43,7 @@ static void judge(struct chaos *c, const struct node *n, const char *line)
 	c->snapshots += strcmp(event, "snapshot_installed") == 0;
 	if (strcmp(level, "warn") == 0 || strcmp(level, "error") == 0)
 		count_warning(c, event);
-	if (strcmp(level, "error") == 0 && is_fault(event))
+	if (strcmp(level, "error") == 0 && is_fault(event, line))
 		report_violation(c, "alarm", "%s: %.300s", n->name, line);
 }
 

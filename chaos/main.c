@@ -86,6 +86,10 @@ static void draw_world(struct chaos *c)
 	c->compact_after = rng_percent(&c->plan, 70) ? 1000 : 100000;
 	c->streams = 2 + (unsigned)rng_below(&c->plan, 7);
 	c->pause_ms = 10 + (unsigned)rng_below(&c->plan, 40);
+	if (c->o.planted) { /* enough for checkpoints to be compared */
+		c->streams = 8;
+		c->pause_ms = 10;
+	}
 	printf("seed %llu: %llu s of faults; heartbeat %u ms, election %u ms, "
 	       "logs cut after %u; 3 connections of %u streams, pause %u ms\n",
 	    (unsigned long long)c->o.seed, (unsigned long long)c->o.seconds,

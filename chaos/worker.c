@@ -129,6 +129,10 @@ void worker_read(struct chaos *c, struct rng *r)
 	if (!look_open(c))
 		return;
 	while (!worker_told()) {
+		size_t node = rng_below(r, NODES);
+
+		if (!published_look(c, node) && c->shared->published_bad++ == 0)
+			c->shared->published_first = node;
 		read_once(c, r);
 		proc_pause_ms(20 + rng_below(r, 60));
 	}

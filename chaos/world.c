@@ -20,6 +20,8 @@
 #define STEP_MS 30000 /* from one step of a join to the next */
 #define IDENTITIES 4  /* of each cluster */
 #define TRUST_DOMAIN "chaos.test"
+#define COMMAND_ARGS 40
+#define SETTINGS 5
 #define PASSPHRASE "correct horse battery staple\n"
 
 void world_path(const struct chaos *c, char path[PATH_MAX], const char *name)
@@ -33,7 +35,7 @@ void world_path(const struct chaos *c, char path[PATH_MAX], const char *name)
 int world_run(struct chaos *c, const char *program, const char *const *args,
     const char *out)
 {
-	const char *argv[32];
+	const char *argv[COMMAND_ARGS];
 	char exe[PATH_MAX], log[PATH_MAX];
 	const struct proc_files f = {out, log};
 	size_t n = 0;
@@ -42,7 +44,7 @@ int world_run(struct chaos *c, const char *program, const char *const *args,
 		return -1;
 	world_path(c, log, "commands.log");
 	argv[n++] = exe;
-	for (size_t i = 0; args[i] != NULL && n < 31; i++)
+	for (size_t i = 0; args[i] != NULL && n < COMMAND_ARGS - 1; i++)
 		argv[n++] = args[i];
 	argv[n] = NULL;
 	return proc_wait(proc_start(argv, &f, NULL), COMMAND_MS);
@@ -143,29 +145,73 @@ static bool take_addresses(struct chaos *c)
 
 /* ---- The first hour ---- */
 
-/* Its peers dial the proxy. */
-static void mesh_address(const struct node *n, char set[48])
+/* What node.yaml says beside the defaults, as options. */
+struct settings {
+	char text[SETTINGS][PATH_MAX + 32];
+	const char *args[2 * SETTINGS];
+};
+
+void world_publish_dir(
+    const struct chaos *c, const struct node *n, char path[PATH_MAX])
 {
-	snprintf(set, 48, "mesh_address=%s:7700", n->mesh_ip);
+	char name[64];
+
+	snprintf(name, sizeof(name), "publish-%s", n->name);
+	world_path(c, path, name);
 }
 
-static bool init(struct chaos *c, char sets[3][48])
+static void settings_of(
+    const struct chaos *c, const struct node *n, struct settings *s)
+{
+	char dir[PATH_MAX];
+
+	world_publish_dir(c, n, dir);
+	snprintf(s->text[0], sizeof(s->text[0]), "raft.heartbeat_ms=%u",
+	    c->heartbeat_ms);
+	snprintf(s->text[1], sizeof(s->text[0]), "raft.election_ms=%u",
+	    c->election_ms);
+	snprintf(s->text[2], sizeof(s->text[0]), "raft.compact_after=%u",
+	    c->compact_after);
+	/* Its peers dial the proxy. */
+	snprintf(
+	    s->text[3], sizeof(s->text[0]), "mesh_address=%s:7700", n->mesh_ip);
+	snprintf(s->text[4], sizeof(s->text[0]), "publish.dir=%s", dir);
+	for (size_t i = 0; i < SETTINGS; i++) {
+		s->args[2 * i] = "--set";
+		s->args[2 * i + 1] = s->text[i];
+	}
+}
+
+/* The command with the node's settings behind its arguments. */
+static bool run_with(
+    struct chaos *c, const struct node *n, const char *const *args)
+{
+	const char *all[COMMAND_ARGS];
+	struct settings s;
+	size_t k = 0;
+
+	settings_of(c, n, &s);
+	for (; args[k] != NULL && k < COMMAND_ARGS - 2 * SETTINGS - 1; k++)
+		all[k] = args[k];
+	memcpy(all + k, s.args, sizeof(s.args));
+	all[k + 2 * SETTINGS] = NULL;
+	return world_quorate(c, all, NULL) == 0;
+}
+
+static bool init(struct chaos *c)
 {
 	struct node *n = &c->nodes[0];
-	char admin[PATH_MAX], pass[PATH_MAX], mesh[48];
+	char admin[PATH_MAX], pass[PATH_MAX];
 	const char *args[] = {"init", "--trust-domain", TRUST_DOMAIN,
 	    "--cluster", n->name, "--data", n->data, "--admin", admin,
 	    "--listen", n->ip, "--settle", "0", "--passphrase-file", pass,
-	    "--cheap-sealing", "--set", sets[0], "--set", sets[1], "--set",
-	    sets[2], "--set", mesh, NULL};
+	    "--cheap-sealing", NULL};
 
-	mesh_address(n, mesh);
 	world_path(c, admin, "admin");
 	world_path(c, pass, "passphrase");
 	setenv("QUORATE_IDENTITY", admin, 1);
 	unsetenv("QUORATE_SERVER");
-	return world_quorate(c, args, NULL) == 0 && node_start(c, n) &&
-	       wait_ready(n);
+	return run_with(c, n, args) && node_start(c, n) && wait_ready(n);
 }
 
 /* Asked until the join request is there. */
@@ -219,23 +265,20 @@ static bool wait_voter(struct chaos *c, size_t node)
 	return voter;
 }
 
-static bool join(struct chaos *c, size_t node, char sets[3][48])
+static bool join(struct chaos *c, size_t node)
 {
 	struct node *n = &c->nodes[node];
-	char token[PATH_MAX], mesh[48];
+	char token[PATH_MAX], name[64];
 	const char *create[] = {
 	    "token", "create", "--cluster", n->name, "--out", token, NULL};
 	const char *args[] = {"join", "--token-file", token, "--data", n->data,
-	    "--listen", n->ip, "--no-wait", "--set", sets[0], "--set", sets[1],
-	    "--set", sets[2], "--set", mesh, NULL};
-	char name[64];
+	    "--listen", n->ip, "--no-wait", NULL};
 
-	mesh_address(n, mesh);
 	snprintf(name, sizeof(name), "join-%s", n->name);
 	world_path(c, token, name);
-	return world_quorate(c, create, NULL) == 0 &&
-	       world_quorate(c, args, NULL) == 0 && node_start(c, n) &&
-	       approve(c, n) && wait_ready(n) && wait_voter(c, node);
+	return world_quorate(c, create, NULL) == 0 && run_with(c, n, args) &&
+	       node_start(c, n) && approve(c, n) && wait_ready(n) &&
+	       wait_voter(c, node);
 }
 
 /* ---- Identities ---- */
@@ -342,16 +385,11 @@ static bool start_proxy(struct chaos *c)
 
 bool world_make(struct chaos *c)
 {
-	char sets[3][48];
-	bool ok;
+	bool ok = make_folder(c) && take_addresses(c) && start_proxy(c) &&
+		  init(c) && look_open(c);
 
-	snprintf(sets[0], 48, "raft.heartbeat_ms=%u", c->heartbeat_ms);
-	snprintf(sets[1], 48, "raft.election_ms=%u", c->election_ms);
-	snprintf(sets[2], 48, "raft.compact_after=%u", c->compact_after);
-	ok = make_folder(c) && take_addresses(c) && start_proxy(c) &&
-	     init(c, sets) && look_open(c);
 	for (size_t i = 1; i < NODES && ok; i++)
-		ok = join(c, i, sets);
+		ok = join(c, i);
 	for (size_t i = 0; i < NODES && ok; i++)
 		ok = identities(c, &c->nodes[i]);
 	return ok;
