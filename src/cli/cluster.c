@@ -130,7 +130,7 @@ static enum code take_jwks(const struct cli_args *a, struct ca_cluster *c,
 		rc = jwks_parse(buf_span(&text), j, e);
 	if (rc == E_INVAL)
 		rc = err_wrap(e, rc, "%s", file);
-	if (rc == E_OK) {
+	if (rc == E_OK && *j != NULL) {
 		memcpy(c->keys, (*j)->keys, sizeof(c->keys));
 		c->keys_n = (*j)->n;
 	}
