@@ -217,9 +217,9 @@ static bool median_offset(const struct node *n, int64_t *median)
 	return true;
 }
 
-/* Somebody set the clock, or this machine slept.  What peers said was against
- * the time before; and what is stamped before they say anything new may be a
- * day ahead, which the log never forgets. */
+/* Somebody set the clock, this machine slept, or the node has just started.
+ * What peers said was against the time before; and what is stamped before one
+ * of them says anything new may be a day ahead, which the log never forgets. */
 static void clock_jump(struct node *n)
 {
 	uint64_t mono_ms = clock_mono_ms();
@@ -227,7 +227,7 @@ static void clock_jump(struct node *n)
 		by = lead - n->clock_lead_ms;
 	struct raft_status st;
 
-	if (n->clock_lead_ms != 0 && llabs((long long)by) > CLOCK_OFF_MS) {
+	if (llabs((long long)by) > CLOCK_OFF_MS) {
 		raft_status(n->raft, &st);
 		n->clock_jumped_ms = mono_ms;
 		n->clock_doubted = st.conf.voters_n > 1;
@@ -253,8 +253,8 @@ static void clock_fault(struct node *n, char *why, size_t size)
 	why[0] = '\0';
 	if (n->clock_doubted && n->clock_behind_ms == 0)
 		snprintf(why, size,
-		    "this node's clock has jumped: it stamps and issues "
-		    "nothing until a peer has said that it is right");
+		    "no peer has said yet that this node's clock is right: it "
+		    "stamps and issues nothing until then");
 	else if (llabs((long long)n->clock_behind_ms) > CLOCK_OFF_MS)
 		snprintf(why, size,
 		    "this node's clock is %lld ms %s its peers' median: it "
@@ -270,14 +270,15 @@ static void clock_fault(struct node *n, char *why, size_t size)
 
 void duties_watch_clock(struct node *n)
 {
-	bool was_off = n->clock_off[0] != '\0';
-
 	clock_fault(n, n->clock_off, sizeof(n->clock_off));
-	if (was_off == (n->clock_off[0] != '\0'))
+	atomic_store(&n->clock_is_off, n->clock_off[0] != '\0');
+	/* A doubt ends by itself soon: each start begins with one. */
+	if (n->clock_told == (n->clock_off[0] != '\0') ||
+	    (n->clock_doubted && n->clock_behind_ms == 0))
 		return;
-	atomic_store(&n->clock_is_off, !was_off);
-	log_event(was_off ? EV_clock_right : EV_clock_off, "why=\"%s\"",
+	log_event(n->clock_told ? EV_clock_right : EV_clock_off, "why=\"%s\"",
 	    n->clock_off);
+	n->clock_told = !n->clock_told;
 }
 
 static size_t reachable(const struct node *n)

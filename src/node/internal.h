@@ -163,6 +163,8 @@ void snapshot_out_tick(struct node *n);
 void snapshot_out_stop(struct node *n, struct peer *p, bool ok);
 enum code snapshot_in_chunk(struct node *n, uint64_t from,
     const struct wire_chunk *c, struct err *e) MUST_CHECK;
+/* Is the snapshot of that index what was received and checked? */
+bool snapshot_in_is_whole(const struct node *n, uint64_t index);
 /* Before the installation is finished: the reader of what was received. */
 void snapshot_in_close_ca(struct node *n);
 void snapshot_in_drop(struct node *n);
@@ -319,6 +321,7 @@ struct node {
 	int64_t clock_lead_ms;    /* time of day minus monotonic time, last */
 	uint64_t clock_jumped_ms; /* monotonic; 0: never */
 	bool clock_doubted;       /* it jumped, and no peer has said since */
+	bool clock_told;          /* an event says that it is off */
 	atomic_bool clock_is_off;
 	char clock_off[200]; /* why its time stamps nothing; empty: it does */
 	bool crl_everywhere; /* of this node's issuer */
