@@ -129,6 +129,10 @@ static enum code install(struct node *n, const struct raft_message *m,
 {
 	enum code rc;
 
+	if (!snapshot_in_is_whole(n, m->snapshot->index))
+		return err_set(e, E_INTERNAL,
+		    "the snapshot of entry %llu is not what was received",
+		    (unsigned long long)m->snapshot->index);
 	ca_close(n->ca);
 	n->ca = NULL;
 	snapshot_in_close_ca(n);

@@ -17,6 +17,12 @@ struct snapshot_in {
 	bool whole;    /* checked, and given to raft */
 };
 
+bool snapshot_in_is_whole(const struct node *n, uint64_t index)
+{
+	return n->receiving != NULL && n->receiving->whole &&
+	       n->receiving->message->snapshot->index == index;
+}
+
 void snapshot_in_close_ca(struct node *n)
 {
 	if (n->receiving == NULL)
@@ -190,6 +196,10 @@ static enum code take(
 	struct snapshot_in *s = n->receiving;
 	enum code rc = E_OK;
 
+	/* A whole one waits to be installed, and another would take its place
+	 * in the store: whoever sends that will send it again. */
+	if (s != NULL && s->whole && s->stream != c->stream)
+		return E_OK;
 	if (c->seq == 0 && (s == NULL || s->stream != c->stream)) {
 		rc = begin(n, from, c, e);
 		s = n->receiving;
