@@ -121,6 +121,7 @@ enum code mesh_address_check(struct span address, struct err *e) MUST_CHECK;
 enum code mesh_link_open(struct mesh *m, uint64_t peer, struct span address,
     struct link **out, struct err *e) MUST_CHECK;
 void mesh_link_close(struct link *l); /* NULL is fine */
+void mesh_lane_hurry(struct lane *lane);
 /* Send one frame, or free it.  heard_ms: when the peer was heard last. */
 enum code mesh_lane_send(
     struct lane *lane, struct frame f, uint64_t heard_ms) MUST_CHECK;

@@ -473,6 +473,13 @@ bool mesh_peer_status(struct mesh *m, uint64_t id, struct mesh_peer_status *out)
 	return p != NULL;
 }
 
+void mesh_clock_set(struct mesh *m)
+{
+	for (size_t i = 0; i < m->peers_n; i++)
+		for (int c = 0; c < MESH_CHANNELS; c++)
+			mesh_lane_hurry(&m->peers[i]->link->lanes[c]);
+}
+
 void mesh_stats(struct mesh *m, struct mesh_stats *out)
 {
 

@@ -109,6 +109,11 @@ bool mesh_peer_status(
     struct mesh *m, uint64_t id, struct mesh_peer_status *out);
 
 /* Counts since mesh_start (the metrics count for the process). */
+/* The time of day was set.  nng 1.5.2 waits by it: what it lets sleep would,
+ * set back, sleep on until that time has come again.  Connections that do not
+ * stand are tried at once.  The owner's thread. */
+void mesh_clock_set(struct mesh *m);
+
 struct mesh_stats {
 	uint64_t sent, send_dropped;
 	uint64_t received;        /* opened and queued */

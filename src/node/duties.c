@@ -229,6 +229,8 @@ static void clock_jump(struct node *n)
 
 	if (llabs((long long)by) > CLOCK_OFF_MS) {
 		raft_status(n->raft, &st);
+		if (n->clock_jumped_ms != 0)
+			mesh_clock_set(n->mesh);
 		n->clock_jumped_ms = mono_ms;
 		n->clock_doubted = st.conf.voters_n > 1;
 		n->clock_behind_ms = 0;
