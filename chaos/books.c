@@ -71,7 +71,7 @@ static int by_serial(const void *a, const void *b)
 const struct ack *books_find(
     const struct books *b, const uint8_t serial[SERIAL_LEN])
 {
-	struct ack key;
+	struct ack key = {0};
 
 	memcpy(key.serial, serial, SERIAL_LEN);
 	return b->acks_n == 0 ? NULL

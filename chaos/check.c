@@ -173,7 +173,7 @@ static bool read_log(struct chaos *c, size_t node, struct rows *rows)
 const struct row *rows_find(
     const struct rows *rows, const uint8_t serial[SERIAL_LEN])
 {
-	struct row key;
+	struct row key = {0};
 
 	memcpy(key.serial, serial, SERIAL_LEN);
 	return rows->n == 0 ? NULL

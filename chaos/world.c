@@ -191,7 +191,7 @@ static bool run_with(
 	size_t k = 0;
 
 	settings_of(c, n, &s);
-	for (; args[k] != NULL && k < COMMAND_ARGS - 2 * SETTINGS - 1; k++)
+	for (; k < COMMAND_ARGS - 2 * SETTINGS - 1 && args[k] != NULL; k++)
 		all[k] = args[k];
 	memcpy(all + k, s.args, sizeof(s.args));
 	all[k + 2 * SETTINGS] = NULL;
