@@ -22,12 +22,11 @@ static void count_warning(struct chaos *c, const char *event)
 }
 
 /* A node that ended said so, and whether it should have is judged elsewhere; it
- * may find its signer dead while it tells it something. */
+ * may find its signer dead in the middle of anything. */
 static bool is_fault(const char *event, const char *line)
 {
 	return strcmp(event, "ended") != 0 &&
-	       (strcmp(event, "signer_refused_entry") != 0 ||
-		   strstr(line, "the signer process") == NULL);
+	       strstr(line, "the signer process") == NULL;
 }
 
 static void judge(struct chaos *c, const struct node *n, const char *line)
