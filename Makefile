@@ -185,7 +185,7 @@ check: test lint sanitize
 
 DEBIAN_LINT := clang-format clang-tidy cppcheck mandoc clang libclang-rt-14-dev
 
-lint: deps
+lint: deps $(GEN).h
 	@tests/lint/layers.sh
 	@tests/lint/style.sh $(SOURCES)
 	@$(MAKE) --no-print-directory docs-check

@@ -166,7 +166,7 @@ static enum code read_row(struct session *s, const json_t *row,
     const char *cluster, struct join_request *out, struct err *e)
 {
 	uint8_t token[SHA256_LEN], mac[SHA256_LEN], secret[JOIN_SECRET_LEN];
-	char made_for[64];
+	char made_for[64] = "";
 	struct buf body;
 	enum code rc;
 

@@ -45,7 +45,7 @@ static enum code run_list(struct cli_args *a, struct err *e)
 {
 	struct session *s;
 	enum cli_form form;
-	json_t *view = NULL, *live, *row;
+	json_t *view = NULL, *live;
 	size_t i;
 	enum code rc;
 
@@ -55,8 +55,9 @@ static enum code run_list(struct cli_args *a, struct err *e)
 	rc = session_view(s, &view, e);
 	if (rc == E_OK) {
 		live = view_live(view, "clusters");
-		if (form == FORM_TABLE)
-			json_array_foreach(live, i, row) add_kids(row);
+		for (i = 0; form == FORM_TABLE && i < json_array_size(live);
+		     i++)
+			add_kids(json_array_get(live, i));
 		rc = output_list(
 		    a->out, form, live, rows, "No cluster is registered.", e);
 		json_decref(live);

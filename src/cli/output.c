@@ -85,7 +85,7 @@ void output_table(FILE *f, const json_t *rows, const struct column *columns)
 	struct buf cell;
 
 	buf_init(&cell);
-	for (; columns[n].title != NULL && n < COLUMNS_MAX; n++)
+	for (; n < COLUMNS_MAX && columns[n].title != NULL; n++)
 		widths[n] = width_of(rows, &columns[n]);
 	for (size_t c = 0; c < n; c++) {
 		buf_clear(&cell);

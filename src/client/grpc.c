@@ -69,7 +69,7 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 
 	if (header_is(p, size * n, "grpc-status", &v, &vn)) {
 		snprintf(number, sizeof(number), "%.*s", (int)vn, v);
-		g->status = atoi(number);
+		g->status = (int)strtol(number, NULL, 10);
 	} else if (header_is(p, size * n, "grpc-message", &v, &vn)) {
 		decode_message(g->message, sizeof(g->message), v, vn);
 	}

@@ -205,8 +205,9 @@ static enum code make_claims(
 	snprintf(name, sizeof(name), "%.*s", (int)(colon - ns), ns);
 	*out = json_pack("{s:s, s:s, s:o, s:I, s:I, s:I, s:o}", "iss", o->iss,
 	    "sub", o->sub, "aud", audiences(o->aud), "iat", (json_int_t)from,
-	    "nbf", (json_int_t)from, "exp", (json_int_t)(from + o->ttl_s),
-	    "kubernetes.io", bound_to(o, name, colon + 1));
+	    "nbf", (json_int_t)from, "exp",
+	    (json_int_t)from + (json_int_t)o->ttl_s, "kubernetes.io",
+	    bound_to(o, name, colon + 1));
 	return *out != NULL ? E_OK : err_nomem(e);
 }
 

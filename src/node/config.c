@@ -309,8 +309,9 @@ static enum code addresses_fit(const struct config *c, struct err *e)
 		    "api_addresses to this node's names",
 		    c->listen);
 	if (c->mesh_address[0] != '\0' &&
-	    (colon == NULL || colon == c->mesh_address || atoi(colon + 1) < 1 ||
-		atoi(colon + 1) > 65534))
+	    (colon == NULL || colon == c->mesh_address ||
+		strtol(colon + 1, NULL, 10) < 1 ||
+		strtol(colon + 1, NULL, 10) > 65534))
 		return err_set(e, E_INVAL,
 		    "mesh_address is \"%.100s\", expected HOST:PORT",
 		    c->mesh_address);

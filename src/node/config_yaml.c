@@ -111,6 +111,14 @@ static void path_prepend(char path[96], const char *field)
 	    path, 96, "%.40s%s%.50s", field, old[0] != '\0' ? "." : "", old);
 }
 
+/* "(line: N": 0 if it says none. */
+static unsigned long line_said(const char *text)
+{
+	const char *p = strstr(text, "(line: ");
+
+	return p == NULL ? 0 : strtoul(p + strlen("(line: "), NULL, 10);
+}
+
 __attribute__((format(printf, 3, 0))) static void on_complaint(
     cyaml_log_t level, void *ctx, const char *fmt, va_list args)
 {
@@ -128,16 +136,14 @@ __attribute__((format(printf, 3, 0))) static void on_complaint(
 		snprintf(c->what, sizeof(c->what), "%.150s", p);
 		return;
 	}
-	if (sscanf(line, " in mapping field '%63[^']' (line: %lu", field,
-		&at) == 2) {
+	at = line_said(line);
+	if (at != 0 &&
+	    sscanf(line, " in mapping field '%63[^']'", field) == 1) {
 		path_prepend(c->path, field);
 		if (c->line == 0)
 			c->line = at;
 	} else if (c->line == 0) {
-		const char *p = strstr(line, "(line: ");
-
-		if (p != NULL && sscanf(p, "(line: %lu", &at) == 1)
-			c->line = at;
+		c->line = at;
 	}
 }
 

@@ -47,8 +47,8 @@ bool look_not_issuing(struct node *n, char *why, size_t size)
 		    is->state == CA_ISSUER_RETIRED ? "retired" : "revoked");
 	else if (is->not_after_s < now_s + n->view->policy.ttl_max_s)
 		snprintf(why, size,
-		    "this node's issuer ends within one leaf's life: renew it "
-		    "(quorate issuer rotate)");
+		    "this node's issuer ends within one leaf's life: let a new "
+		    "node join for its cluster, then remove this one");
 	else if (n->clock_off[0] != '\0')
 		snprintf(why, size, "%s", n->clock_off);
 	else if (!settles(n, is, why, size))

@@ -251,12 +251,37 @@ static enum code start_raft(struct node *n, struct err *e)
 	return E_OK;
 }
 
+/* The directory's keys and configuration against what operators signed. */
+static enum code check_identity(const struct node *n, struct err *e)
+{
+	const struct ca_node *self = node_self(n);
+	const struct provision *p = &n->provision;
+
+	if (self == NULL)
+		return E_OK; /* the log has not reached this node yet */
+	if (!span_eq_str(self->cluster, p->config.cluster))
+		return err_set(e, E_CONFLICT,
+		    "%s/" PROVISION_CONFIG " says cluster %s, but node %llu is "
+		    "registered for cluster %.*s: put that name back; a node "
+		    "for another cluster joins anew, into a directory of its "
+		    "own",
+		    n->dir, p->config.cluster, (unsigned long long)n->id,
+		    (int)self->cluster.len, (const char *)self->cluster.p);
+	if (memcmp(self->mesh_key, p->mesh_public, CA_MESH_KEY_LEN) != 0)
+		return err_set(e, E_CONFLICT,
+		    "%s/" PROVISION_MESH_KEY " is not the key that node %llu "
+		    "is registered with: put that node's own keys back",
+		    n->dir, (unsigned long long)n->id);
+	return E_OK;
+}
+
 static enum code start(struct node *n, struct err *e)
 {
 	enum code rc;
 
 	n->id = n->provision.config.node_id;
 	if ((rc = start_store(n, e)) != E_OK ||
+	    (rc = check_identity(n, e)) != E_OK ||
 	    (rc = start_raft(n, e)) != E_OK ||
 	    (rc = peers_start(n, e)) != E_OK ||
 	    (rc = api_cert_start(n, e)) != E_OK ||

@@ -203,7 +203,8 @@ static enum code write_admin(struct first *f, struct err *e)
 
 	buf_init(&pem);
 	server_name(&f->config, servers);
-	strcat(servers, "\n");
+	servers[strlen(servers) + 1] = '\0';
+	servers[strlen(servers)] = '\n';
 	rc = write_root_key(f, e);
 	if (rc == E_OK)
 		rc = pki_key_to_pem(&pem, f->operator_key, e);

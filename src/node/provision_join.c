@@ -219,7 +219,7 @@ static enum code check_genesis(const struct provision *p, struct span raw,
 	struct wire_memory *mem = NULL;
 	struct ca_entry *entry = calloc(1, sizeof(*entry));
 	const struct ca_genesis *g;
-	struct ca_cert_facts facts;
+	struct ca_cert_facts facts = {0};
 	uint8_t sum[SHA256_LEN];
 	enum code rc;
 

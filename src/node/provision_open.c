@@ -109,8 +109,10 @@ static enum code open_peers(struct provision *p, const char *dir, struct err *e)
 	if (rc != E_OK)
 		return rc;
 	p->peers = calloc(json_array_size(list) + 1, sizeof(*p->peers));
-	if (p->peers == NULL)
-		rc = err_nomem(e);
+	if (p->peers == NULL) {
+		json_decref(list);
+		return err_nomem(e);
+	}
 	for (size_t i = 0; i < json_array_size(list) && rc == E_OK; i++)
 		if (peer_from_json(&p->peers[i], json_array_get(list, i)))
 			p->peers_n++;

@@ -121,6 +121,8 @@ static enum code put_rows(
 {
 	enum code rc = E_OK;
 
+	if (s->db.ops == NULL) /* begin gives it */
+		return err_set(e, E_INTERNAL, "a snapshot without tables");
 	for (size_t i = 0; i < c->rows_n && rc == E_OK; i++) {
 		const struct wire_row *r = &c->rows[i];
 

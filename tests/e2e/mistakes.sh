@@ -131,6 +131,23 @@ mv "$T/hidden" "$T/admin/tokens"
 expect 1 "a node that waits says what for" 'approv' node_ready west
 node_stop west
 
+# ---- A directory that is not this node's ----
+
+node_stop east
+cp "$T/east/node.yaml" "$T/node.yaml"
+sed -i 's/^cluster: .*/cluster: "other"/' "$T/east/node.yaml"
+expect 1 "a cluster that the node is not registered for" \
+	'registered for cluster east: put that name back' \
+	timeout 20 quorated --data "$T/east"
+cp "$T/node.yaml" "$T/east/node.yaml"
+cp "$T/east/keys/mesh.key" "$T/mesh.key"
+head -c 32 /dev/urandom >"$T/east/keys/mesh.key"
+expect 1 "a mesh key that is another's" "put that node's own keys back" \
+	timeout 20 quorated --data "$T/east"
+cp "$T/mesh.key" "$T/east/keys/mesh.key"
+must "with its own it runs" node_start east
+must "and is ready" node_wait east
+
 # ---- Nobody there ----
 
 node_kill east
