@@ -22,11 +22,13 @@ static void count_warning(struct chaos *c, const char *event)
 }
 
 /* A node that ended said so, and whether it should have is judged elsewhere; it
- * may find its signer dead in the middle of anything. */
+ * may find its signer dead in the middle of anything.  As it starts, it stamps
+ * nothing until a peer has confirmed its clock. */
 static bool is_fault(const char *event, const char *line)
 {
 	return strcmp(event, "ended") != 0 &&
-	       strstr(line, "the signer process") == NULL;
+	       strstr(line, "the signer process") == NULL &&
+	       strstr(line, "no peer has said yet") == NULL;
 }
 
 static void judge(struct chaos *c, const struct node *n, const char *line)
