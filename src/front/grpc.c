@@ -46,6 +46,8 @@ static const struct method methods[] = {
     {"/grpc.health.v1.Health/Check", health_check},
 };
 
+#define NO_METHOD "no such service or method here"
+
 static const struct method *find_method(const char *path)
 {
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
@@ -272,8 +274,7 @@ static void check_headers(struct grpc_call *call)
 		refuse_early(call, "200", GRPC_INVALID_ARGUMENT,
 		    "authorization or clusterid is repeated, or too long");
 	else if (find_method(call->path) == NULL)
-		refuse_early(call, "200", GRPC_UNIMPLEMENTED,
-		    "no such service or method here");
+		refuse_early(call, "200", GRPC_UNIMPLEMENTED, NO_METHOD);
 }
 
 /* What the prefix says, as soon as it is there. */
@@ -297,10 +298,15 @@ static void check_prefix(struct grpc_call *call)
 
 static void dispatch(struct grpc_call *call)
 {
+	const struct method *method = find_method(call->path);
 	struct span message;
 
 	if (call->refuse_http != NULL) {
 		send_refusal(call);
+		return;
+	}
+	if (method == NULL) {
+		grpc_fail(call, GRPC_UNIMPLEMENTED, NO_METHOD);
 		return;
 	}
 	if (call->body.len < GRPC_PREFIX ||
@@ -312,7 +318,7 @@ static void dispatch(struct grpc_call *call)
 	message =
 	    span_of(call->body.p + GRPC_PREFIX, call->body.len - GRPC_PREFIX);
 	set_guard(call, ANSWER_MS);
-	find_method(call->path)->handle(call, message);
+	method->handle(call, message);
 	release_body(call);
 }
 

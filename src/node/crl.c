@@ -132,11 +132,15 @@ void crl_frozen(struct node *n, const struct ca_freeze_crl *f)
 	if (self == NULL || !self->has_issuer ||
 	    memcmp(self->issuer, f->issuer, CA_KEY_ID_LEN) != 0)
 		return;
-	rc = ca_crl_rows(n->ca, f->issuer, &rows, &rows_n, &e);
+	if (n->clock_off[0] != '\0')
+		rc = err_set(&e, E_CONFLICT, "%s", n->clock_off);
+	else
+		rc = ca_crl_rows(n->ca, f->issuer, &rows, &rows_n, &e);
 	if (rc == E_OK)
 		rc = sign(n, f, rows, rows_n, &e);
 	free(rows);
-	/* A conflict: at a start the log is gone through once more. */
+	/* A conflict: at a start the log is gone through once more, or time is
+	 * in doubt.  The leader has the next one made. */
 	if (rc != E_OK)
 		log_event(
 		    rc == E_CONFLICT ? EV_crl_sign_skipped : EV_crl_sign_failed,
