@@ -188,6 +188,11 @@ static enum code cannot_serve(struct node *n, const char **why)
 		*why = n->diverged;
 		return E_UNAVAILABLE;
 	}
+	if (n->space_low) {
+		*why = "free disk space on this node is below store.reserve: "
+		       "nothing is accepted until there is more";
+		return E_EXHAUSTED; /* here: clients go on to the next node */
+	}
 	if (n->clock_off[0] != '\0') {
 		*why = n->clock_off;
 		return E_UNAVAILABLE;
@@ -200,11 +205,6 @@ static enum code cannot_serve(struct node *n, const char **why)
 	if (self->removed) {
 		*why = "this node was removed from the trust domain";
 		return E_UNAVAILABLE;
-	}
-	if (n->space_low) {
-		*why = "free disk space on this node is below store.reserve: "
-		       "nothing is accepted until there is more";
-		return E_EXHAUSTED; /* here: clients go on to the next node */
 	}
 	*why = "";
 	return E_OK;
