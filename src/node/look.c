@@ -314,6 +314,9 @@ void look_publish(struct node *n, const struct raft_status *st)
 	struct buf why;
 
 	buf_init(&why);
+	/* This one first: nothing but a replacement helps. */
+	if (n->diverged[0] != '\0')
+		buf_printf(&why, "%s\n", n->diverged);
 	if (self == NULL)
 		buf_add_str(&why, "the log has not reached this node yet\n");
 	else if (self->removed)
@@ -321,7 +324,7 @@ void look_publish(struct node *n, const struct raft_status *st)
 	else if (strcmp(role_name(n, st), "learner") == 0)
 		buf_add_str(&why, "this node is a learner: it still catches "
 				  "up before it votes\n");
-	if (lag(n) > NODE_LAG_MAX)
+	if (lag(n) > NODE_LAG_MAX && n->diverged[0] == '\0')
 		buf_printf(&why,
 		    "this node is %llu entries behind the others and catches "
 		    "up\n",
@@ -333,8 +336,8 @@ void look_publish(struct node *n, const struct raft_status *st)
 		buf_add_str(&why, "no API certificate yet\n");
 	if (n->space_low)
 		buf_add_str(&why, "free disk space is below store.reserve\n");
-	if (self != NULL && !self->removed &&
-	    (self->has_issuer || n->diverged[0] != '\0') &&
+	if (self != NULL && !self->removed && self->has_issuer &&
+	    n->diverged[0] == '\0' &&
 	    look_not_issuing(n, issuing, sizeof(issuing)))
 		buf_printf(&why, "%s\n", issuing);
 	look_set_ready(n, &why);
