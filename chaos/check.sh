@@ -31,15 +31,15 @@ clean() {
 }
 
 # For the right reason: it is the record that is missing, on that node; and the
-# node itself has seen that its state is another, and does not serve.
+# node does not serve: it has seen that its state is another, or, started anew
+# and far behind, that no snapshot continues it.  (The text says which.)
 planted() {
 	run --planted --seconds $((seconds < 20 ? seconds : 20))
 	[ $rc -eq 1 ] &&
 		grep -q 'planted: drop a record: south' <<<"$out" &&
 		grep -q '^VIOLATION lost: .* is not in the log of south' \
 			<<<"$out" &&
-		grep -q '^VIOLATION stuck: south .* is not that of 2 other nodes' \
-			<<<"$out" &&
+		grep -qE '^VIOLATION (stuck|refuses): south' <<<"$out" &&
 		! grep -q '^VIOLATION lost: .* of \(east\|west\)' <<<"$out"
 	rc=$?
 	[ $rc -ne 0 ] ||

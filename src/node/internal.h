@@ -317,6 +317,7 @@ struct node {
 	bool space_low;
 	char diverged[200]; /* why this node no longer serves; empty: it does */
 	char alarm_members[200];
+	char alarm_snapshot[200]; /* why the last one was not taken */
 	int64_t clock_behind_ms;  /* against the peers' median */
 	int64_t clock_lead_ms;    /* time of day minus monotonic time, last */
 	uint64_t clock_jumped_ms; /* monotonic; 0: never */

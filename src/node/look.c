@@ -220,6 +220,7 @@ static void fill_alarms(struct node *n, struct front_status *out)
 
 	alarm(out, n->diverged);
 	alarm(out, n->alarm_members);
+	alarm(out, n->alarm_snapshot);
 	alarm(out, n->clock_off);
 	if (n->space_low)
 		alarm(out, "free disk space is below store.reserve: nothing is "
@@ -317,6 +318,8 @@ void look_publish(struct node *n, const struct raft_status *st)
 	/* This one first: nothing but a replacement helps. */
 	if (n->diverged[0] != '\0')
 		buf_printf(&why, "%s\n", n->diverged);
+	else if (n->alarm_snapshot[0] != '\0')
+		buf_printf(&why, "%s\n", n->alarm_snapshot);
 	if (self == NULL)
 		buf_add_str(&why, "the log has not reached this node yet\n");
 	else if (self->removed)
@@ -324,7 +327,7 @@ void look_publish(struct node *n, const struct raft_status *st)
 	else if (strcmp(role_name(n, st), "learner") == 0)
 		buf_add_str(&why, "this node is a learner: it still catches "
 				  "up before it votes\n");
-	if (lag(n) > NODE_LAG_MAX && n->diverged[0] == '\0')
+	if (lag(n) > NODE_LAG_MAX && why.len == 0)
 		buf_printf(&why,
 		    "this node is %llu entries behind the others and catches "
 		    "up\n",

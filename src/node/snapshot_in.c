@@ -2,6 +2,7 @@
  * environment, are checked as a whole, and only then does raft hear of it. */
 #include "node/internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -162,10 +163,17 @@ static enum code check_past(
 	if ((rc = ca_head(n->ca, &old, e)) != E_OK ||
 	    (rc = tlog_root(s->ca, old.tree_size, root, e)) != E_OK)
 		return rc;
-	if (memcmp(root, old.root, sizeof(root)) != 0)
+	if (memcmp(root, old.root, sizeof(root)) != 0) {
+		snprintf(n->alarm_snapshot, sizeof(n->alarm_snapshot),
+		    "this node's state of %llu leaves is not that of the "
+		    "leader, whose snapshot does not continue it: replace this "
+		    "node (quorate member remove, then join a new one)",
+		    (unsigned long long)old.tree_size);
 		return err_set(e, E_CORRUPT,
 		    "its tree does not continue this node's own of %llu leaves",
 		    (unsigned long long)old.tree_size);
+	}
+	n->alarm_snapshot[0] = '\0';
 	return E_OK;
 }
 
