@@ -64,7 +64,8 @@ struct front_member {
 };
 
 struct front_crl { /* the last good one of an issuer */
-	char issuer[CA_NAME_MAX + 1], state[16];
+	char issuer[CA_NAME_MAX + 1];
+	enum ca_issuer_state state;
 	uint64_t number; /* 0: none yet */
 	uint64_t this_s, next_s, entries;
 	bool due; /* there is something that it does not list yet */

@@ -102,6 +102,7 @@ json_t *json_spans(const struct span *s, size_t n);
 json_t *json_time_s(uint64_t unix_s); /* RFC 3339, UTC */
 json_t *json_time_ms(uint64_t unix_ms);
 void time_text_s(char out[32], uint64_t unix_s);
+const char *issuer_state_name(enum ca_issuer_state s);
 /* Dump o into x->out; takes o, which may be NULL.  E_NOMEM. */
 enum code json_finish(struct exchange *x, json_t *o, struct err *e) MUST_CHECK;
 

@@ -46,7 +46,7 @@ static json_t *crl_json(const struct front_crl *c)
 	json_t *o = json_object();
 
 	json_set(o, "issuer", json_span(span_str(c->issuer)));
-	json_set(o, "state", json_span(span_str(c->state)));
+	json_set(o, "state", json_string(issuer_state_name(c->state)));
 	json_set(o, "number", json_u64(c->number));
 	json_set(o, "age_s",
 	    json_u64(

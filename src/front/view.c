@@ -48,7 +48,7 @@ static json_t *node_json(const struct ca_node *n)
 	return o;
 }
 
-static const char *issuer_state(enum ca_issuer_state s)
+const char *issuer_state_name(enum ca_issuer_state s)
 {
 	switch (s) {
 	case CA_ISSUER_ACTIVE: return "active";
@@ -70,7 +70,7 @@ static json_t *issuer_json(const struct ca_issuer *i)
 	json_set(o, "not_before", json_time_s(i->not_before_s));
 	json_set(o, "not_after", json_time_s(i->not_after_s));
 	json_set(o, "added", json_time_ms(i->added_ms));
-	json_set(o, "state", json_string(issuer_state(i->state)));
+	json_set(o, "state", json_string(issuer_state_name(i->state)));
 	return o;
 }
 

@@ -181,13 +181,6 @@ static void crl_alarms(const struct node *n, struct front_status *out)
 	}
 }
 
-static const char *issuer_state(enum ca_issuer_state s)
-{
-	return s == CA_ISSUER_ACTIVE    ? "active"
-	       : s == CA_ISSUER_RETIRED ? "retired"
-					: "revoked";
-}
-
 static void fill_crls(const struct node *n, struct front_status *out)
 {
 	const size_t max = sizeof(out->crls) / sizeof(out->crls[0]);
@@ -201,8 +194,7 @@ static void fill_crls(const struct node *n, struct front_status *out)
 			return;
 		out->crls_n++;
 		text_of(to->issuer, sizeof(to->issuer), is->name);
-		snprintf(to->state, sizeof(to->state), "%s",
-		    issuer_state(is->state));
+		to->state = is->state;
 		if (c == NULL)
 			continue;
 		to->number = c->number;
