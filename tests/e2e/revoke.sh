@@ -437,8 +437,11 @@ node_start west
 must "the dead node comes back" wait_for 20 node_voter west
 check "and publishes what the others do" wait_for 10 same_bytes /crl.pem
 check "in its directory, too" wait_for 10 same_files
-expect 1 "its issuer signs no more" 'revoked' \
-	request "$T/none" "$tok" --server "$(at west)"
+# Until a peer has confirmed its clock, that is why it issues nothing.
+refused_as_revoked() {
+	request "$T/none" "$tok" --server "$(at west)" 2>&1 | grep 'revoked'
+}
+check "its issuer signs no more" wait_for 10 refused_as_revoked
 
 # ---- Promise 6: without a quorum ----
 
