@@ -47,15 +47,18 @@ static bool read_subject_key_id(struct ca_cert *c, struct span v)
 	       v.len == 0 && c->subject_key_id.len > 0;
 }
 
-/* Of a key identifier, an issuer and a serial, the first is looked at. */
+/* RFC 5280 §4.2.1.1: of key identifier, issuer and serial, each of them
+ * optional, the first is looked at. */
 static bool read_authority_key_id(struct ca_cert *c, struct span v)
 {
-	struct span all;
+	struct span all, skipped;
 
 	if (!der_take(&v, DER_SEQUENCE, &all, NULL) || v.len != 0)
 		return false;
 	(void)der_take(&all, DER_CONTEXT_0, &c->authority_key_id, NULL);
-	return true;
+	(void)der_take(&all, DER_CONSTRUCTED_0 + 1, &skipped, NULL);
+	(void)der_take(&all, DER_CONTEXT_0 + 2, &skipped, NULL);
+	return all.len == 0;
 }
 
 /* It binds what is below the issuer, and whoever verifies a chain checks it. */

@@ -15,6 +15,7 @@ FUZZ_HELP_envelope := $(FUZZ_HELP_wire_entry)
 FUZZ_TARGETS += ca_apply:wire
 FUZZ_HELP_ca_apply := tests/unit/ca/mem.c
 FUZZ_TARGETS += jwks:cli config:node join_token:client token:auth restore:pki
+FUZZ_TARGETS += mesh_seal:mesh signer_feed:signer join_request:cli
 FUZZ_HELP_token := tests/unit/auth/world.c
 FUZZ_HELP_restore := tests/unit/ca/mem.c
 
