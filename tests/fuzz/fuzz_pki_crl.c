@@ -13,10 +13,12 @@ static bool same_row(const struct ca_revoked *ours, const X509_REVOKED *theirs)
 	const ASN1_INTEGER *serial = X509_REVOKED_get0_serialNumber(theirs);
 	ASN1_ENUMERATED *reason =
 	    X509_REVOKED_get_ext_d2i(theirs, NID_crl_reason, NULL, NULL);
+	/* OpenSSL leaves out the zero before a first bit that is set. */
+	size_t pad = ours->serial[0] == 0;
 	bool same =
-	    ASN1_STRING_length(serial) == CA_SERIAL_LEN &&
-	    memcmp(ASN1_STRING_get0_data(serial), ours->serial,
-		CA_SERIAL_LEN) == 0 &&
+	    span_eq(span_of(ours->serial + pad, CA_SERIAL_LEN - pad),
+		span_of(ASN1_STRING_get0_data(serial),
+		    (size_t)ASN1_STRING_length(serial))) &&
 	    ASN1_TIME_cmp_time_t(X509_REVOKED_get0_revocationDate(theirs),
 		(time_t)ours->revoked_s) == 0 &&
 	    (reason == NULL ||
