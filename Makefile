@@ -161,8 +161,10 @@ deps:
 	$(wildcard tests/fuzz/rules.mk) $(wildcard tests/bench/rules.mk) \
 	$(wildcard tests/load/rules.mk) $(wildcard chaos/rules.mk)
 
-TEST_PROGRAMS = $(ALL_TESTS) $(BINS) $(SIM_PROGRAMS) $(FUZZ_REPLAYS) \
-	$(LOAD_PROGRAMS) $(CHAOS_PROGRAMS)
+TEST_PROGRAMS = $(ALL_TESTS) $(BINS) $(SIM_PROGRAMS) $(LOAD_PROGRAMS) \
+	$(CHAOS_PROGRAMS)
+# The corpora run under sanitizers in `make test` too.
+CORPORA := $(if $(SAN),$(B),$(B)/address-undefined)
 
 # `deps` runs first and alone: what it installs decides how the rest builds.
 demo: deps
@@ -171,10 +173,13 @@ demo: deps
 
 test: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) test-programs
-	@tests/run $(B) $(STAGES)
+	@$(MAKE) --no-print-directory -j$$(nproc) SAN=$(or $(SAN),address,undefined) \
+		B=$(CORPORA) fuzz-replays
+	@CORPORA=$(CORPORA) tests/run $(B) $(STAGES)
 
-.PHONY: test-programs
+.PHONY: test-programs fuzz-replays
 test-programs: $(TEST_PROGRAMS)
+fuzz-replays: $(FUZZ_REPLAYS)
 
 # ---- Checks ---------------------------------------------------------------------
 
@@ -196,12 +201,12 @@ lint: deps $(GEN).h
 # builds each in a folder of its own.
 sanitize: deps
 	@for san in address,undefined thread; do \
-		$(MAKE) --no-print-directory -j$$(nproc) SAN=$$san test-programs && \
+		$(MAKE) --no-print-directory -j$$(nproc) SAN=$$san test-programs fuzz-replays && \
 		$(MAKE) --no-print-directory SAN=$$san sanitized-tests || exit 1; done
 
 .PHONY: sanitized-tests
 sanitized-tests:
-	@SIM_SEEDS=100 tests/run $(B) unit corpora simulator
+	@SIM_SEEDS=100 CORPORA=$(CORPORA) tests/run $(B) unit corpora simulator
 
 interop: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all $(DEV_TOKEN)

@@ -3,9 +3,9 @@
 # links, with all that module stands on), and put a few real inputs into
 # tests/data/fuzz/NAME/.  Sources it needs besides: FUZZ_HELP_NAME.
 #
-# `make test` replays the corpora with the ordinary compiler; `make fuzz` builds
-# with libFuzzer and the sanitizers and runs each for FUZZ_SECONDS (of them,
-# FUZZ='NAME...').  What crashes is left in the target's corpus.
+# `make test` replays the corpora under ASan and UBSan; `make fuzz` builds with
+# libFuzzer too and runs each for FUZZ_SECONDS (of them, FUZZ='NAME...').
+# What crashes is left in the corpus of its target.
 FUZZ_TARGETS := wire_entry:wire wire_mesh:wire wire_csr:wire envelope:wire \
 	pki_csr:pki pki_cert:pki pki_crl:pki
 FUZZ_HELP_wire_entry := tests/unit/wire/sample.c tests/unit/wire/tell.c
