@@ -57,7 +57,7 @@ objs_of = $(patsubst %.c,$(B)/obj/%.o,$(call srcs_of,$(1)))
 BINS := $(B)/bin/quorated $(B)/bin/quorate
 
 .PHONY: all help deps demo test check lint sanitize fuzz bench chaos interop \
-	install clean format sim guards e2e
+	install clean format sim e2e
 all: $(BINS)
 
 # ---- Libraries --------------------------------------------------------------
@@ -158,11 +158,12 @@ deps:
 # ---- Tests ----------------------------------------------------------------------
 
 -include $(wildcard tests/unit/*/rules.mk) $(wildcard tests/sim/rules.mk) \
+	$(wildcard tests/mutants/rules.mk) \
 	$(wildcard tests/fuzz/rules.mk) $(wildcard tests/bench/rules.mk) \
 	$(wildcard tests/load/rules.mk) $(wildcard chaos/rules.mk)
 
-TEST_PROGRAMS = $(ALL_TESTS) $(BINS) $(SIM_PROGRAMS) $(LOAD_PROGRAMS) \
-	$(CHAOS_PROGRAMS)
+TEST_PROGRAMS = $(ALL_TESTS) $(BINS) $(SIM_PROGRAM) $(MUTANT_PROGRAMS) \
+	$(LOAD_PROGRAMS) $(CHAOS_PROGRAMS)
 # The corpora run under sanitizers in `make test` too.
 CORPORA := $(if $(SAN),$(B),$(B)/address-undefined)
 
@@ -262,7 +263,8 @@ help:
 	@echo
 	@echo "make unit-X    unit tests of one module: raft, ca, wire, ..."
 	@echo "make sim       the simulator: SEEDS=n, or SEED=s to replay one"
-	@echo "make guards    delete each guard in turn: the simulator must notice"
+	@echo "make raft-mutants  delete each guard of raft/ in turn: unit tests or simulator"
+	@echo "               must notice; ALL=1 asks both, GUARDS='A B' takes some"
 	@echo "make e2e       scripts on real nodes"
 	@echo "make interop   Istio's own client against real nodes (needs Go 1.26)"
 	@echo "make chaos     three nodes under random faults: MINUTES=m SEED=s"

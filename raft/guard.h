@@ -1,6 +1,7 @@
 /* guard.h -- the rules whose absence a test must notice.
  * In a normal build RAFT_GUARD(name, cond) is cond.  Built with -DRAFT_MUTATE,
- * a test may break one guard: it is then the fixed value of its row. */
+ * one guard may be broken: it is then the fixed value of its row.  `make
+ * raft-mutants` breaks each in turn (tests/mutants). */
 #ifndef QUORATE_RAFT_GUARD_H
 #define QUORATE_RAFT_GUARD_H
 
@@ -34,7 +35,6 @@ enum raft_guard {
 };
 
 #ifdef RAFT_MUTATE
-extern enum raft_guard raft_broken; /* RAFT_GUARD_COUNT: none */
 bool raft_guard_value(enum raft_guard g, bool cond);
 #define RAFT_GUARD(name, cond) raft_guard_value(RAFT_GUARD_##name, (cond))
 #else

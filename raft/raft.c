@@ -4,21 +4,6 @@
 
 #include "internal.h"
 
-#ifdef RAFT_MUTATE
-enum raft_guard raft_broken = RAFT_GUARD_COUNT;
-
-bool raft_guard_value(enum raft_guard g, bool cond)
-{
-	static const bool values[] = {
-#define X(name, broken, what) broken,
-	    RAFT_GUARDS(X)
-#undef X
-	};
-
-	return g == raft_broken ? values[g] : cond;
-}
-#endif
-
 int raft_fail(struct raft *r, int rc)
 {
 	if (r->fatal == RAFT_OK && rc != RAFT_OK)

@@ -1,6 +1,5 @@
 /* main.c -- runs seeds: the rules must hold, and every kind of fault must have
- * happened.  Built with -DRAFT_MUTATE it deletes one guard of the core after
- * the other, and then a rule must break. */
+ * happened. */
 #include "sim.h"
 
 #include <stdio.h>
@@ -8,9 +7,8 @@
 #include <string.h>
 
 struct options {
-	uint64_t seeds, first, one;
+	uint64_t seeds, first, one, failures;
 	bool replay;
-	const char *guard;
 };
 
 static bool parse(int argc, char **argv, struct options *o)
@@ -24,8 +22,8 @@ static bool parse(int argc, char **argv, struct options *o)
 			o->seeds = strtoull(value, NULL, 10);
 		else if (strcmp(argv[i], "--first") == 0)
 			o->first = strtoull(value, NULL, 10);
-		else if (strcmp(argv[i], "--guard") == 0)
-			o->guard = value;
+		else if (strcmp(argv[i], "--failures") == 0)
+			o->failures = strtoull(value, NULL, 10);
 		else if (strcmp(argv[i], "--seed") == 0)
 			o->one = strtoull(value, NULL, 10), o->replay = true;
 		else
@@ -45,63 +43,6 @@ static int replay(uint64_t seed)
 	sim_free(&w);
 	return ok ? 0 : 1;
 }
-
-#ifdef RAFT_MUTATE
-
-static const struct {
-	const char *name, *what;
-} guards[] = {
-#define X(name, broken, what) {#name, what},
-    RAFT_GUARDS(X)
-#undef X
-};
-
-static bool find(enum raft_guard g, const struct options *o)
-{
-	static struct world w;
-
-	raft_broken = g;
-	for (uint64_t s = o->first; s < o->first + o->seeds; s++) {
-		bool held = sim_run(&w, s, false);
-
-		sim_free(&w);
-		if (held)
-			continue;
-		printf("ok guard %s found at seed %llu (%s): %s\n",
-		    guards[g].name, (unsigned long long)s, guards[g].what,
-		    w.why);
-		return true;
-	}
-	printf("not ok guard %s: %llu seeds do not notice it is gone (%s)\n",
-	    guards[g].name, (unsigned long long)o->seeds, guards[g].what);
-	return false;
-}
-
-int main(int argc, char **argv)
-{
-	struct options o = {.seeds = 5000, .first = 1};
-	int rc = 0, known = 0;
-
-	if (!parse(argc, argv, &o)) {
-		fprintf(stderr, "usage: sim-mutants [--guard NAME] [--seeds N] "
-				"[--first S] [--seed S]\n");
-		return 2;
-	}
-	for (size_t g = 0; g < RAFT_GUARD_COUNT; g++) {
-		if (o.guard != NULL && strcmp(o.guard, guards[g].name) != 0)
-			continue;
-		known = 1;
-		raft_broken = (enum raft_guard)g;
-		if (o.replay && o.guard != NULL)
-			rc |= replay(o.one);
-		else
-			rc |= !find((enum raft_guard)g, &o);
-		fflush(stdout);
-	}
-	return known ? rc : 2;
-}
-
-#else
 
 /* Each kind of fault, in one seed of ten at the least. */
 static int demand(const struct options *o, const uint64_t *total)
@@ -144,7 +85,7 @@ static int run(const struct options *o)
 			    (unsigned long long)(seed - 99),
 			    (unsigned long long)seed);
 		fflush(stdout);
-		if (failed == 10)
+		if (failed == o->failures)
 			break;
 	}
 	printf("%llu events\n", (unsigned long long)events);
@@ -153,14 +94,12 @@ static int run(const struct options *o)
 
 int main(int argc, char **argv)
 {
-	struct options o = {.seeds = 2000, .first = 1};
+	struct options o = {.seeds = 2000, .first = 1, .failures = 10};
 
-	if (!parse(argc, argv, &o) || o.guard != NULL) {
-		fprintf(
-		    stderr, "usage: sim [--seeds N] [--first S] | --seed S\n");
+	if (!parse(argc, argv, &o)) {
+		fprintf(stderr, "usage: sim [--seeds N] [--first S] "
+				"[--failures N] | --seed S\n");
 		return 2;
 	}
 	return o.replay ? replay(o.one) : run(&o);
 }
-
-#endif
