@@ -208,6 +208,34 @@ static void on_worker(void *arg)
 	exchange_return(x);
 }
 
+/* A read of the view, or of what the loop holds, which asked for everything
+ * acknowledged before: it waits on the worker, and goes on on the loop. */
+static void on_current(struct exchange *x)
+{
+	struct ca_view *now;
+
+	if (x->rc != E_OK)
+		return;
+	now = x->front->ops.view(x->front->ops.ctx);
+	if (now != NULL) {
+		ca_view_unref(x->view);
+		x->view = now;
+	}
+	x->rc = x->route->handle(x, &x->err);
+}
+
+static void wait_current(void *arg)
+{
+	struct exchange *x = arg;
+	struct read r;
+
+	x->rc = read_open(&r, x, &x->err);
+	if (x->rc == E_OK)
+		read_close(&r);
+	x->resume = on_current;
+	exchange_return(x);
+}
+
 /* ---- Routing --------------------------------------------------------------
  */
 
@@ -315,9 +343,12 @@ static enum code route_request(
 		if (x->rest == NULL)
 			return err_nomem(e);
 	}
-	if ((x->route->flags & ROUTE_BLOCKS) == 0)
+	if ((x->route->flags & ROUTE_BLOCKS) != 0)
+		rc = worker_do(x->front->worker, on_worker, x, e);
+	else if (x->linearizable && x->route->method == EVHTTP_REQ_GET)
+		rc = worker_do(x->front->worker, wait_current, x, e);
+	else
 		return x->route->handle(x, e);
-	rc = worker_do(x->front->worker, on_worker, x, e);
 	x->later = rc == E_OK;
 	return rc;
 }
