@@ -49,9 +49,7 @@ void raft_campaign_as(struct raft *r, enum campaign kind)
 		raft_become_candidate(r);
 	if (raft_fail(r, log_last(&r->log, &last)) != RAFT_OK)
 		return;
-	raft_trace_emit(r,
-	    (struct raft_trace){
-		.kind = RAFT_TRACE_CAMPAIGN, .a = last.index, .b = last.term});
+	raft_tell(r, RAFT_TRACE_CAMPAIGN, 0, last.index, last.term);
 	m.term = pre ? r->term + 1 : r->term;
 	for (size_t i = 0; i < r->tracker.n; i++) {
 		m.to = r->tracker.peers[i].id;
@@ -63,6 +61,8 @@ void raft_campaign_as(struct raft *r, enum campaign kind)
 			    pre ? RAFT_MSG_PRE_VOTE_RESP : RAFT_MSG_VOTE_RESP;
 			m.index = m.log_term = m.context = 0;
 		} else {
+			raft_tell(
+			    r, RAFT_TRACE_ASK, m.to, last.index, last.term);
 			m.type = pre ? RAFT_MSG_PRE_VOTE : RAFT_MSG_VOTE;
 			m.index = last.index;
 			m.log_term = last.term;
@@ -76,10 +76,14 @@ void raft_campaign_as(struct raft *r, enum campaign kind)
 
 void raft_hup(struct raft *r, enum campaign kind)
 {
-	if (r->state == RAFT_LEADER || !raft_promotable(r))
+	if (r->state == RAFT_LEADER)
 		return;
-	if (RAFT_GUARD(CONF_BEFORE_CAMPAIGN, unapplied_conf_change(r)))
+	if (!raft_promotable(r) ||
+	    RAFT_GUARD(CONF_BEFORE_CAMPAIGN, unapplied_conf_change(r))) {
+		raft_tell(r, RAFT_TRACE_NO_HUP, 0, 0, 0);
 		return;
+	}
+	raft_tell(r, RAFT_TRACE_HUP, 0, 0, 0);
 	raft_campaign_as(r, kind);
 }
 
@@ -95,10 +99,7 @@ void raft_handle_vote(struct raft *r, const struct raft_message *m)
 	bool grant = RAFT_GUARD(VOTE_ONCE, may) &&
 		     RAFT_GUARD(VOTE_UP_TO_DATE, log_up_to_date(&r->log, last));
 
-	raft_trace_emit(r, (struct raft_trace){.kind = RAFT_TRACE_VOTE,
-			       .peer = m->from,
-			       .type = m->type,
-			       .a = grant});
+	raft_tell(r, RAFT_TRACE_VOTE, m->from, grant, 0);
 	if (grant) {
 		resp.term = m->term; /* of a question: the term asked for */
 		if (!pre) {
@@ -115,13 +116,17 @@ void raft_handle_vote(struct raft *r, const struct raft_message *m)
 static enum vote_result poll_vote(struct raft *r, const struct raft_message *m)
 {
 	struct progress *p = tracker_find(&r->tracker, m->from);
+	size_t yes = 0, no = 0;
 
-	raft_trace_emit(r, (struct raft_trace){.kind = RAFT_TRACE_POLL,
-			       .peer = m->from,
-			       .type = m->type,
-			       .a = !m->reject});
+	raft_tell(r, RAFT_TRACE_POLL, m->from, !m->reject, 0);
 	if (p != NULL && p->vote == VOTE_NONE)
 		p->vote = m->reject ? VOTE_NO : VOTE_YES;
+	for (size_t i = 0; i < r->tracker.n; i++) {
+		p = &r->tracker.peers[i];
+		yes += p->vote == VOTE_YES && !p->learner;
+		no += p->vote == VOTE_NO && !p->learner;
+	}
+	raft_tell(r, RAFT_TRACE_TALLY, 0, yes, no);
 	return tracker_votes(&r->tracker);
 }
 
@@ -148,7 +153,9 @@ int step_candidate(struct raft *r, const struct raft_message *m)
 					  : RAFT_MSG_VOTE_RESP;
 
 	switch (m->type) {
-	case RAFT_MSG_PROP: return RAFT_EDROPPED;
+	case RAFT_MSG_PROP:
+		raft_tell(r, RAFT_TRACE_DROPPED, 0, 0, 0);
+		return RAFT_EDROPPED;
 	case RAFT_MSG_APP:
 		raft_become_follower(r, m->term, m->from);
 		follower_append(r, m);

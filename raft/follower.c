@@ -33,11 +33,8 @@ void follower_append(struct raft *r, const struct raft_message *m)
 		    &resp.log_term);
 		resp.reject = true;
 		resp.index = m->index;
-		raft_trace_emit(
-		    r, (struct raft_trace){.kind = RAFT_TRACE_REJECT,
-			   .peer = m->from,
-			   .a = m->index,
-			   .b = resp.reject_hint});
+		raft_tell(
+		    r, RAFT_TRACE_REJECT, m->from, m->index, resp.reject_hint);
 	}
 	raft_send(r, resp);
 }
@@ -56,9 +53,7 @@ void raft_switch_conf(struct raft *r)
 	const struct raft_conf_state *c = &r->tracker.conf;
 	struct progress *self = tracker_find(&r->tracker, r->id);
 
-	raft_trace_emit(r,
-	    (struct raft_trace){
-		.kind = RAFT_TRACE_CONF, .a = c->voters_n, .b = c->learners_n});
+	raft_tell(r, RAFT_TRACE_CONF, 0, c->voters_n, c->learners_n);
 	r->learner = self != NULL && self->learner;
 	if ((self == NULL || r->learner) && r->state == RAFT_LEADER) {
 		/* It leads without counting itself until the change is
@@ -102,14 +97,13 @@ static bool restore(struct raft *r, const struct raft_snapshot *s)
 		raft_fail(r, log_commit_to(&r->log, s->index));
 		return false;
 	}
+	raft_tell(r, RAFT_TRACE_RESTORE, 0, s->index, s->term);
 	if (raft_fail(r, log_restore(&r->log, s)) != RAFT_OK ||
 	    raft_fail(r, log_last_index(&r->log, &last)) != RAFT_OK ||
 	    raft_fail(r, conf_restore(&r->tracker, c, last)) != RAFT_OK)
 		return false;
 	raft_switch_conf(r);
-	raft_trace_emit(
-	    r, (struct raft_trace){
-		   .kind = RAFT_TRACE_SNAPSHOT, .a = s->index, .b = s->term});
+	raft_tell(r, RAFT_TRACE_SNAPSHOT, 0, s->index, s->term);
 	return true;
 }
 
@@ -126,12 +120,27 @@ static int forward(struct raft *r, const struct raft_message *m)
 {
 	struct raft_message copy = *m;
 
-	if (r->leader == 0 ||
-	    (m->type == RAFT_MSG_PROP && r->config.disable_proposal_forwarding))
-		return m->type == RAFT_MSG_PROP ? RAFT_EDROPPED : RAFT_OK;
+	if (r->leader == 0 || (m->type == RAFT_MSG_PROP &&
+				  r->config.disable_proposal_forwarding)) {
+		if (m->type != RAFT_MSG_PROP)
+			return RAFT_OK;
+		raft_tell(r, RAFT_TRACE_DROPPED, r->leader, 0, 0);
+		return RAFT_EDROPPED;
+	}
 	copy.to = r->leader;
 	raft_send(r, copy);
 	return RAFT_OK;
+}
+
+/* Stop believing in a leader: votes may be given at once. */
+static void forget(struct raft *r)
+{
+	if (r->config.read_mode == RAFT_READ_LEASE) {
+		raft_tell(r, RAFT_TRACE_NO_FORGET, r->leader, 0, 0);
+	} else if (r->leader != 0) {
+		raft_tell(r, RAFT_TRACE_FORGET, r->leader, 0, 0);
+		r->leader = 0;
+	}
 }
 
 static void heard(struct raft *r, const struct raft_message *m)
@@ -159,13 +168,11 @@ int step_follower(struct raft *r, const struct raft_message *m)
 	case RAFT_MSG_READ_INDEX:
 	case RAFT_MSG_TRANSFER_LEADER: return forward(r, m);
 	case RAFT_MSG_TIMEOUT_NOW:
+		raft_tell(r, RAFT_TRACE_TIMEOUT_NOW, m->from, 0, 0);
 		/* The leader asks: no PreVote, it would be refused [3.10]. */
 		raft_hup(r, CAMPAIGN_TRANSFER);
 		break;
-	case RAFT_MSG_FORGET_LEADER:
-		if (r->config.read_mode != RAFT_READ_LEASE)
-			r->leader = 0;
-		break;
+	case RAFT_MSG_FORGET_LEADER: forget(r); break;
 	case RAFT_MSG_READ_INDEX_RESP:
 		reads_add_state(r, m->index, m->context);
 		break;

@@ -8,6 +8,7 @@
 /* ---- log.c: the log, its unstable tail in memory ---- */
 
 struct raft_log {
+	struct raft *raft; /* whose log this is */
 	const struct raft_config *config;
 	/* Entries and a snapshot that storage does not hold yet.  Entry i of
 	 * `tail` has index offset + i; its data is owned here. */
@@ -35,7 +36,7 @@ size_t raft_entry_bytes(
 size_t raft_entries_bytes(
     const struct raft_config *c, const struct raft_entry *e, size_t n);
 
-int log_init(struct raft_log *l, const struct raft_config *c);
+int log_init(struct raft_log *l, struct raft *r);
 void log_free(struct raft_log *l);
 int log_first_index(const struct raft_log *l, raft_index *out);
 int log_last_index(const struct raft_log *l, raft_index *out);
@@ -171,6 +172,7 @@ struct raft {
 	struct raft_log log;
 	struct tracker tracker;
 	int fatal; /* RAFT_OK, or what every call answers */
+	const struct raft_message *handled; /* for the trace; NULL: none */
 	raft_id id, vote, leader, transferee;
 	raft_term term;
 	enum raft_state state;
@@ -195,7 +197,8 @@ struct raft {
 };
 
 int raft_fail(struct raft *r, int rc); /* remembers a fatal rc; returns it */
-void raft_trace_emit(struct raft *r, struct raft_trace t);
+void raft_tell(struct raft *r, enum raft_trace_kind kind, raft_id peer,
+    uint64_t a, uint64_t b);
 
 /* message.c */
 int queue_add(struct raft_queue *q, const struct raft_message *m);

@@ -21,10 +21,9 @@ static bool send_snapshot(struct raft *r, struct progress *p)
 		rc = RAFT_EIO;
 	if (raft_fail(r, rc) != RAFT_OK)
 		return false;
+	raft_tell(r, RAFT_TRACE_SNAP_SENT, p->id, s.index, s.term);
 	progress_become_snapshot(p, s.index);
-	raft_trace_emit(
-	    r, (struct raft_trace){
-		   .kind = RAFT_TRACE_SNAP_SENT, .peer = p->id, .a = s.index});
+	raft_tell(r, RAFT_TRACE_SNAP_WAITS, p->id, s.index, s.term);
 	raft_send(r, (struct raft_message){
 			 .to = p->id, .type = RAFT_MSG_SNAP, .snapshot = &s});
 	return true;
@@ -163,8 +162,7 @@ bool leader_maybe_commit(struct raft *r)
 
 	if (!log_maybe_commit(&r->log, at))
 		return false;
-	raft_trace_emit(
-	    r, (struct raft_trace){.kind = RAFT_TRACE_COMMIT, .a = at.index});
+	raft_tell(r, RAFT_TRACE_COMMIT, 0, at.index, 0);
 	return true;
 }
 
@@ -179,7 +177,7 @@ bool leader_committed_own_term(struct raft *r)
 /* ---- Proposals ---- */
 
 /* May this change follow those up to `pending` [4.1, 4.3]? */
-static bool change_allowed(
+static enum raft_conf_fault change_fault(
     const struct raft *r, const struct raft_entry *e, raft_index pending)
 {
 	struct raft_conf_change c;
@@ -187,11 +185,13 @@ static bool change_allowed(
 	bool leave;
 
 	if (raft_conf_change_decode(e->data, &c) != RAFT_OK)
-		return false;
+		return RAFT_CONF_INVALID;
 	leave = c.n == 0 && c.transition == RAFT_AUTO;
 	if (RAFT_GUARD(CONF_PENDING, pending > r->log.applied))
-		return false;
-	return joint == leave;
+		return RAFT_CONF_PENDING;
+	if (joint == leave)
+		return RAFT_CONF_FINE;
+	return joint ? RAFT_CONF_JOINT : RAFT_CONF_NOT_JOINT;
 }
 
 /* A change that may not be made now becomes an empty entry; what is left makes
@@ -200,15 +200,16 @@ static void refuse_changes(struct raft *r, struct raft_entry *e, size_t n,
     raft_index last, raft_index *pending)
 {
 	for (size_t i = 0; i < n; i++) {
+		enum raft_conf_fault fault;
+
 		if (e[i].type != RAFT_ENTRY_CONF_CHANGE)
 			continue;
-		if (change_allowed(r, &e[i], *pending) ||
+		fault = change_fault(r, &e[i], *pending);
+		if (fault == RAFT_CONF_FINE ||
 		    r->config.disable_conf_change_validation) {
 			*pending = last + 1 + i;
 		} else {
-			raft_trace_emit(
-			    r, (struct raft_trace){
-				   .kind = RAFT_TRACE_CONF_REFUSED});
+			raft_tell(r, RAFT_TRACE_CONF_REFUSED, 0, i, fault);
 			e[i] = (struct raft_entry){.type = RAFT_ENTRY_NORMAL};
 		}
 	}
@@ -249,8 +250,8 @@ void leader_leave_joint(struct raft *r)
 	    .entries_n = 1};
 
 	if (r->tracker.conf.auto_leave && r->state == RAFT_LEADER &&
-	    r->log.applied >= r->pending_conf)
-		propose(r, &m);
+	    r->log.applied >= r->pending_conf && propose(r, &m) == RAFT_OK)
+		raft_tell(r, RAFT_TRACE_CONF_LEAVE, 0, 0, 0);
 }
 
 /* ---- Responses ---- */
@@ -261,6 +262,7 @@ static void append_rejected(
 	raft_index next = m->reject_hint;
 	raft_term ignored;
 
+	raft_tell(r, RAFT_TRACE_REFUSED, p->id, m->index, m->reject_hint);
 	/* Skip what cannot match: entries of a later term than the peer has
 	 * at its hint. */
 	if (m->log_term > 0)
@@ -268,6 +270,7 @@ static void append_rejected(
 		    &r->log, m->reject_hint, m->log_term, &next, &ignored);
 	if (!progress_maybe_decrement(p, m->index, next))
 		return;
+	raft_tell(r, RAFT_TRACE_DECREASED, p->id, p->next, 0);
 	if (p->state == RAFT_REPLICATE)
 		progress_become_probe(p);
 	leader_send_append(r, p, true);
@@ -283,6 +286,8 @@ static void progress_moved(
 	case RAFT_SNAPSHOTTING:
 		raft_fail(r, log_first_index(&r->log, &first));
 		if (p->match + 1 >= first) {
+			raft_tell(r, RAFT_TRACE_SNAP_ENOUGH, p->id, p->match,
+			    p->pending_snapshot);
 			progress_become_probe(p);
 			progress_become_replicate(p);
 		}
@@ -293,6 +298,7 @@ static void progress_moved(
 
 static void send_timeout_now(struct raft *r, raft_id to)
 {
+	raft_tell(r, RAFT_TRACE_TIMEOUT_NOW, to, 0, 0);
 	raft_send(
 	    r, (struct raft_message){.to = to, .type = RAFT_MSG_TIMEOUT_NOW});
 }
@@ -355,9 +361,7 @@ static void snapshot_reported(struct progress *p, const struct raft_message *m)
 
 void leader_abort_transfer(struct raft *r)
 {
-	raft_trace_emit(
-	    r, (struct raft_trace){
-		   .kind = RAFT_TRACE_TRANSFER, .peer = r->transferee, .a = 1});
+	raft_tell(r, RAFT_TRACE_TRANSFER, r->transferee, 1, 0);
 	r->transferee = 0;
 }
 
@@ -375,8 +379,7 @@ static void transfer(struct raft *r, struct progress *p)
 	}
 	r->election_elapsed = 0; /* it has one election timeout */
 	r->transferee = p->id;
-	raft_trace_emit(
-	    r, (struct raft_trace){.kind = RAFT_TRACE_TRANSFER, .peer = p->id});
+	raft_tell(r, RAFT_TRACE_TRANSFER, p->id, 0, 0);
 	raft_fail(r, log_last_index(&r->log, &last));
 	if (p->match == last)
 		send_timeout_now(r, p->id);
@@ -393,8 +396,10 @@ static void check_quorum(struct raft *r)
 
 	if (self != NULL)
 		self->recent_active = true;
-	if (!tracker_quorum_active(&r->tracker))
+	if (!tracker_quorum_active(&r->tracker)) {
+		raft_tell(r, RAFT_TRACE_NO_QUORUM, 0, 0, 0);
 		raft_become_follower(r, r->term, 0);
+	}
 	for (size_t i = 0; i < r->tracker.n; i++)
 		if (r->tracker.peers[i].id != r->id)
 			r->tracker.peers[i].recent_active = false;
@@ -417,6 +422,7 @@ static void step_from_peer(
 		/* In-flight messages are probably lost: probe. */
 		if (p->state == RAFT_REPLICATE)
 			progress_become_probe(p);
+		raft_tell(r, RAFT_TRACE_UNREACHABLE, p->id, 0, 0);
 		break;
 	case RAFT_MSG_TRANSFER_LEADER: transfer(r, p); break;
 	default: break;

@@ -19,12 +19,13 @@ size_t raft_entries_bytes(
 	return sum;
 }
 
-int log_init(struct raft_log *l, const struct raft_config *c)
+int log_init(struct raft_log *l, struct raft *r)
 {
+	const struct raft_config *c = &r->config;
 	raft_index first, last;
 	int rc;
 
-	*l = (struct raft_log){.config = c};
+	*l = (struct raft_log){.raft = r, .config = c};
 	l->max_applying_size = c->max_committed_size_per_ready != 0
 				   ? c->max_committed_size_per_ready
 				   : c->max_size_per_msg;
@@ -247,6 +248,8 @@ int log_append(struct raft_log *l, const struct raft_entry *e, size_t n)
 		return RAFT_EINVAL;
 	if ((rc = tail_reserve(l, keep + n)) != RAFT_OK)
 		return rc;
+	if (from < l->offset || (from == l->offset && l->tail_n > 0))
+		raft_tell(l->raft, RAFT_TRACE_REPLACE, 0, from, 0);
 	tail_drop(l, keep, l->tail_n);
 	l->tail_n = keep;
 	if (from <= l->offset)
@@ -276,11 +279,17 @@ int log_append(struct raft_log *l, const struct raft_entry *e, size_t n)
 static raft_index conflict(
     const struct raft_log *l, const struct raft_entry *e, size_t n)
 {
+	raft_term mine;
+
 	for (size_t i = 0; i < n; i++) {
 		struct raft_entry_id id = {e[i].term, e[i].index};
 
-		if (RAFT_GUARD(APPEND_CONFLICT, !log_matches(l, id)))
-			return e[i].index;
+		if (!RAFT_GUARD(APPEND_CONFLICT, !log_matches(l, id)))
+			continue;
+		if (log_term(l, id.index, &mine) == RAFT_OK)
+			raft_tell(
+			    l->raft, RAFT_TRACE_CONFLICT, 0, id.index, id.term);
+		return id.index;
 	}
 	return 0;
 }
@@ -373,13 +382,14 @@ int log_restore(struct raft_log *l, const struct raft_snapshot *s)
  * names another term and is not believed (etcd #1690). */
 void log_stable_to(struct raft_log *l, struct raft_entry_id id)
 {
-	size_t n;
+	size_t n =
+	    id.index < l->offset ? 0 : (size_t)(id.index - l->offset) + 1;
 
-	if (id.index < l->offset || id.index - l->offset >= l->tail_n)
+	if (n == 0 || n > l->tail_n ||
+	    !RAFT_GUARD(STABLE_TERM, l->tail[n - 1].term == id.term)) {
+		raft_tell(l->raft, RAFT_TRACE_STALE_ACK, 0, id.index, id.term);
 		return;
-	n = (size_t)(id.index - l->offset) + 1;
-	if (!RAFT_GUARD(STABLE_TERM, l->tail[n - 1].term == id.term))
-		return;
+	}
 	tail_drop(l, 0, n);
 	memmove(l->tail, l->tail + n, (l->tail_n - n) * sizeof(*l->tail));
 	l->tail_n -= n;

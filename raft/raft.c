@@ -11,14 +11,22 @@ int raft_fail(struct raft *r, int rc)
 	return rc;
 }
 
-void raft_trace_emit(struct raft *r, struct raft_trace t)
+void raft_tell(struct raft *r, enum raft_trace_kind kind, raft_id peer,
+    uint64_t a, uint64_t b)
 {
-	if (r->config.trace == NULL)
-		return;
-	t.id = r->id;
-	t.term = r->term;
-	t.state = r->state;
-	r->config.trace(r->config.trace_ctx, &t);
+	struct raft_trace t = {.kind = kind,
+	    .id = r->id,
+	    .peer = peer,
+	    .term = r->term,
+	    .state = r->state,
+	    .type = r->handled == NULL ? RAFT_MSG_HUP : r->handled->type,
+	    .a = a,
+	    .b = b,
+	    .m = r->handled,
+	    .raft = r};
+
+	if (r->config.trace != NULL)
+		r->config.trace(r->config.trace_ctx, &t);
 }
 
 struct raft_hard_state raft_hard(const struct raft *r)
@@ -57,11 +65,12 @@ static int restart(struct raft *r)
 	raft_index last, applied;
 	int rc;
 
-	if ((rc = log_init(&r->log, &r->config)) != RAFT_OK ||
+	if ((rc = log_init(&r->log, r)) != RAFT_OK ||
 	    (rc = s->initial_state(s->ctx, &hs, &cs)) != RAFT_OK ||
 	    (rc = log_last_index(&r->log, &last)) != RAFT_OK ||
 	    (rc = conf_restore(&r->tracker, &cs, last)) != RAFT_OK)
 		return rc;
+	raft_switch_conf(r);
 	/* What was cut off the log, or applied, was committed, even if the
 	 * disk lost that commit index. */
 	applied = r->config.applied;
@@ -77,7 +86,6 @@ static int restart(struct raft *r)
 	r->term = hs.term;
 	r->vote = hs.vote;
 	raft_become_follower(r, r->term, 0);
-	raft_switch_conf(r);
 	r->prev_hard = raft_hard(r);
 	if (hs.commit != 0)
 		r->prev_hard.commit = hs.commit;
@@ -196,8 +204,7 @@ static void reset(struct raft *r, raft_term term)
 static void became(struct raft *r, enum raft_state s)
 {
 	r->state = s;
-	raft_trace_emit(r,
-	    (struct raft_trace){.kind = RAFT_TRACE_STATE, .peer = r->leader});
+	raft_tell(r, RAFT_TRACE_STATE, r->leader, 0, 0);
 }
 
 void raft_become_follower(struct raft *r, raft_term term, raft_id leader)
@@ -295,13 +302,6 @@ void raft_set_election_timeout(struct raft *r, unsigned ticks)
 
 /* ---- Stepping ---- */
 
-static void ignored(struct raft *r, const struct raft_message *m)
-{
-	raft_trace_emit(r,
-	    (struct raft_trace){
-		.kind = RAFT_TRACE_IGNORED, .peer = m->from, .type = m->type});
-}
-
 static void snapshot_stored(struct raft *r, const struct raft_snapshot *s)
 {
 	log_snapshot_stored(&r->log, s->index);
@@ -318,6 +318,7 @@ static void step_stale(struct raft *r, const struct raft_message *m)
 		raft_send(r, (struct raft_message){
 				 .to = m->from, .type = RAFT_MSG_APP_RESP});
 	} else if (m->type == RAFT_MSG_PRE_VOTE) {
+		raft_tell(r, RAFT_TRACE_VOTE, m->from, 0, 0);
 		raft_send(r, (struct raft_message){.to = m->from,
 				 .term = r->term,
 				 .type = RAFT_MSG_PRE_VOTE_RESP,
@@ -325,10 +326,13 @@ static void step_stale(struct raft *r, const struct raft_message *m)
 	} else if (m->type == RAFT_MSG_STORAGE_APPEND_RESP) {
 		/* The entries may have been replaced since; a snapshot is
 		 * committed and cannot have been. */
+		if (m->index != 0)
+			raft_tell(
+			    r, RAFT_TRACE_STALE_ACK, 0, m->index, m->log_term);
 		if (m->snapshot != NULL)
 			snapshot_stored(r, m->snapshot);
 	} else {
-		ignored(r, m);
+		raft_tell(r, RAFT_TRACE_IGNORED, m->from, 0, 0);
 	}
 }
 
@@ -341,12 +345,13 @@ static bool step_newer(struct raft *r, const struct raft_message *m)
 	if (vote && m->context != RAFT_CAMPAIGN_TRANSFER_CONTEXT &&
 	    r->config.check_quorum && r->leader != 0 &&
 	    r->election_elapsed < r->config.election_ticks) {
-		ignored(r, m);
+		raft_tell(r, RAFT_TRACE_IGNORED, m->from, 0, 0);
 		return false;
 	}
 	if (m->type == RAFT_MSG_PRE_VOTE ||
 	    (m->type == RAFT_MSG_PRE_VOTE_RESP && !m->reject))
 		return true; /* a question changes no term */
+	raft_tell(r, RAFT_TRACE_NEWER_TERM, m->from, 0, 0);
 	raft_become_follower(r, m->term,
 	    m->type == RAFT_MSG_APP || m->type == RAFT_MSG_HEARTBEAT ||
 		    m->type == RAFT_MSG_SNAP
@@ -364,7 +369,7 @@ static void storage_appended(struct raft *r, const struct raft_message *m)
 		snapshot_stored(r, m->snapshot);
 }
 
-int raft_step_any(struct raft *r, const struct raft_message *m)
+static int step(struct raft *r, const struct raft_message *m)
 {
 	if (m->term > r->term) {
 		if (!step_newer(r, m))
@@ -397,6 +402,16 @@ int raft_step_any(struct raft *r, const struct raft_message *m)
 	}
 	}
 	return r->fatal;
+}
+
+int raft_step_any(struct raft *r, const struct raft_message *m)
+{
+	int rc;
+
+	r->handled = m;
+	rc = step(r, m);
+	r->handled = NULL;
+	return rc;
 }
 
 static bool local_type(enum raft_message_type t)

@@ -193,18 +193,49 @@ struct raft_storage {
 /* ---- What happens, as typed events (config.trace) ---- */
 
 enum raft_trace_kind {
-	RAFT_TRACE_STATE,    /* became `state` in `term`; peer: the leader */
-	RAFT_TRACE_CAMPAIGN, /* peer: asked; a: last index, b: its term */
-	RAFT_TRACE_VOTE,     /* vote cast for peer; a: 1 if granted */
-	RAFT_TRACE_POLL,     /* vote heard from peer; a: 1 if granted */
-	RAFT_TRACE_IGNORED,  /* a message of `type` from peer was ignored */
-	RAFT_TRACE_COMMIT,   /* commit index moved to a */
-	RAFT_TRACE_REJECT,   /* append from peer refused at a; hint b */
+	/* elections */
+	RAFT_TRACE_STATE,       /* became `state` in `term`; peer: the leader */
+	RAFT_TRACE_HUP,         /* will campaign */
+	RAFT_TRACE_NO_HUP,      /* may not */
+	RAFT_TRACE_CAMPAIGN,    /* a: last index, b: its term */
+	RAFT_TRACE_ASK,         /* peer is asked; a: last index, b: its term */
+	RAFT_TRACE_VOTE,        /* vote cast for peer; a: 1 if granted */
+	RAFT_TRACE_POLL,        /* vote heard from peer; a: 1 if granted */
+	RAFT_TRACE_TALLY,       /* votes heard so far; a: granted, b: not */
+	RAFT_TRACE_NEWER_TERM,  /* peer's message is of a later term */
+	RAFT_TRACE_IGNORED,     /* a message of `type` from peer was ignored */
+	RAFT_TRACE_NO_QUORUM,   /* a leader that hears none steps down */
+	RAFT_TRACE_FORGET,      /* leader forgotten: peer */
+	RAFT_TRACE_NO_FORGET,   /* not while leases are trusted */
+	RAFT_TRACE_TRANSFER,    /* leadership to peer; a: 0 begun, 1 aborted */
+	RAFT_TRACE_TIMEOUT_NOW, /* peer shall campaign, or says so */
+	/* replication */
+	RAFT_TRACE_DROPPED,     /* a proposal: there is no leader */
+	RAFT_TRACE_COMMIT,      /* commit index moved to a */
+	RAFT_TRACE_REJECT,      /* append from peer refused at a; hint b */
+	RAFT_TRACE_REFUSED,     /* peer refused an append */
+	RAFT_TRACE_DECREASED,   /* and is probed further back */
+	RAFT_TRACE_UNREACHABLE, /* messages to peer were lost */
+	RAFT_TRACE_CONFLICT,    /* entry at a gives way to one of term b */
+	RAFT_TRACE_REPLACE,     /* the tail in memory starts anew at a */
+	RAFT_TRACE_STALE_ACK,   /* storage: not of the entry at a, term b */
+	/* snapshots */
+	RAFT_TRACE_SNAP_SENT,   /* snapshot at a, term b, will go to peer */
+	RAFT_TRACE_SNAP_WAITS,  /* and all else for peer waits */
+	RAFT_TRACE_SNAP_ENOUGH, /* peer is past the need of it */
+	RAFT_TRACE_RESTORE,     /* to be restored at a, term b */
+	RAFT_TRACE_SNAPSHOT,    /* restored at a, term b */
+	/* membership */
 	RAFT_TRACE_CONF, /* switched configuration; a: voters, b: learners */
-	RAFT_TRACE_SNAPSHOT,     /* restored at a, term b */
-	RAFT_TRACE_SNAP_SENT,    /* snapshot at a goes to peer */
-	RAFT_TRACE_TRANSFER,     /* leadership to peer; a: 0 begun, 1 aborted */
-	RAFT_TRACE_CONF_REFUSED, /* a proposed change became a no-op */
+	RAFT_TRACE_CONF_REFUSED, /* entry a of m became a no-op; b: fault */
+	RAFT_TRACE_CONF_LEAVE,   /* the leader itself leaves the joint */
+};
+enum raft_conf_fault { /* why a proposed change is refused */
+	RAFT_CONF_FINE,
+	RAFT_CONF_INVALID,
+	RAFT_CONF_PENDING,   /* one before it is not applied yet */
+	RAFT_CONF_JOINT,     /* the joint must be left first */
+	RAFT_CONF_NOT_JOINT, /* there is none to leave */
 };
 enum raft_state {
 	RAFT_FOLLOWER,
@@ -219,8 +250,10 @@ struct raft_trace {
 	raft_id id, peer;
 	raft_term term;
 	enum raft_state state;
-	enum raft_message_type type;
+	enum raft_message_type type; /* of m */
 	uint64_t a, b;
+	const struct raft_message *m; /* being handled; NULL: none */
+	const struct raft *raft;      /* as it is now; not to be called */
 };
 
 /* ---- Configuration ---- */

@@ -24,7 +24,8 @@ static void on_trace(void *ctx, const struct raft_trace *t)
 	if (!n->w->verbose)
 		return;
 	describe_trace(t, text, sizeof(text));
-	sim_say(n->w, "%s", text);
+	if (text[0] != '\0')
+		sim_say(n->w, "%s", text);
 }
 
 void node_boot(struct node *n)

@@ -55,7 +55,8 @@ static void on_trace(void *ctx, const struct raft_trace *t)
 	if ((p->c->tell & TELL_EVENTS) == 0)
 		return;
 	describe_trace(t, text, sizeof(text));
-	cluster_say(p->c, "%s", text);
+	if (text[0] != '\0')
+		cluster_say(p->c, "%s", text);
 }
 
 static void say_message(

@@ -201,5 +201,6 @@ void describe_trace(const struct raft_trace *e, char *out, size_t size)
 		    ULL(e->peer));
 		break;
 	case RAFT_TRACE_CONF_REFUSED: add(&t, "refuses a change"); break;
+	default: out[0] = '\0'; break; /* a step of one of these */
 	}
 }
