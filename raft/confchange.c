@@ -116,8 +116,8 @@ static int apply_changes(
 	return rc;
 }
 
-static int enter_joint(struct tracker *t, const struct raft_conf_change *c,
-    bool auto_leave, raft_index last)
+static int enter_joint(
+    struct tracker *t, const struct raft_conf_change *c, raft_index last)
 {
 	struct raft_conf_state *s = &t->conf;
 	int rc;
@@ -127,7 +127,7 @@ static int enter_joint(struct tracker *t, const struct raft_conf_change *c,
 	memcpy(s->voters_outgoing, s->voters, sizeof(s->voters));
 	s->voters_outgoing_n = s->voters_n;
 	rc = apply_changes(t, c, last);
-	s->auto_leave = auto_leave;
+	s->auto_leave = c->transition != RAFT_JOINT_EXPLICIT;
 	return rc;
 }
 
@@ -194,12 +194,12 @@ static void adopt(struct tracker *t, struct tracker *next)
 	*t = *next;
 }
 
-int conf_apply(
-    struct tracker *t, const struct raft_conf_change *c, raft_index last)
+int conf_apply_as(struct tracker *t, enum conf_way way,
+    const struct raft_conf_change *c, raft_index last)
 {
 	struct tracker *next = malloc(sizeof(*next));
 	struct progress saved[RAFT_PEERS_MAX];
-	int rc;
+	int rc = RAFT_OK;
 
 	if (next == NULL)
 		return RAFT_ENOMEM;
@@ -208,13 +208,11 @@ int conf_apply(
 	memcpy(saved, t->peers, sizeof(saved));
 	for (size_t i = 0; i < next->n; i++)
 		next->peers[i].inflights = (struct inflights){0};
-	if (c->n == 0 && c->transition == RAFT_AUTO)
-		rc = leave_joint(next);
-	else if (c->transition != RAFT_AUTO || c->n > 1)
-		rc = enter_joint(
-		    next, c, c->transition != RAFT_JOINT_EXPLICIT, last);
-	else
-		rc = simple(next, c, last);
+	switch (way) {
+	case CONF_SIMPLE: rc = simple(next, c, last); break;
+	case CONF_ENTER_JOINT: rc = enter_joint(next, c, last); break;
+	case CONF_LEAVE_JOINT: rc = leave_joint(next); break;
+	}
 	if (rc == RAFT_OK) {
 		for (size_t i = 0; i < t->n; i++) {
 			struct progress *p = tracker_find(next, saved[i].id);
@@ -226,6 +224,18 @@ int conf_apply(
 	}
 	free(next);
 	return rc;
+}
+
+int conf_apply(
+    struct tracker *t, const struct raft_conf_change *c, raft_index last)
+{
+	enum conf_way way = CONF_SIMPLE;
+
+	if (c->n == 0 && c->transition == RAFT_AUTO)
+		way = CONF_LEAVE_JOINT;
+	else if (c->transition != RAFT_AUTO || c->n > 1)
+		way = CONF_ENTER_JOINT;
+	return conf_apply_as(t, way, c, last);
 }
 
 int conf_restore(

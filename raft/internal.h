@@ -135,7 +135,11 @@ int progress_sent(
 
 /* ---- confchange.c: membership [4] ---- */
 
+enum conf_way { CONF_SIMPLE, CONF_ENTER_JOINT, CONF_LEAVE_JOINT };
 /* Change t; on error it is unchanged.  RAFT_EINVAL, RAFT_ENOMEM. */
+int conf_apply_as(struct tracker *t, enum conf_way way,
+    const struct raft_conf_change *c, raft_index last);
+/* In the way that the change itself asks for. */
 int conf_apply(
     struct tracker *t, const struct raft_conf_change *c, raft_index last);
 int conf_restore(
