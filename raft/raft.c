@@ -149,7 +149,8 @@ static bool waits_for_disk(const struct raft *r, enum raft_message_type t)
 {
 	return t == RAFT_MSG_APP_RESP || t == RAFT_MSG_VOTE_RESP ||
 	       t == RAFT_MSG_PRE_VOTE_RESP ||
-	       (t == RAFT_MSG_VOTE && r->config.async_storage);
+	       (t == RAFT_MSG_VOTE && r->config.async_storage &&
+		   !r->config.early_vote_requests);
 }
 
 void raft_send(struct raft *r, struct raft_message m)

@@ -280,7 +280,9 @@ struct raft_config {
 	bool disable_proposal_forwarding;
 	bool disable_conf_change_validation;
 	bool step_down_on_removal;
-	bool async_storage; /* see raft_ready */
+	bool async_storage;       /* see raft_ready */
+	bool early_vote_requests; /* with it: they do not wait for the disk, as
+				     in etcd.  Only tests: ADR 15 */
 	/* Size of an entry for the limits; NULL: its data and 16 bytes. */
 	size_t (*entry_size)(const struct raft_entry *e);
 	void (*trace)(void *ctx, const struct raft_trace *t); /* may be NULL */
