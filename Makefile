@@ -158,12 +158,12 @@ deps:
 # ---- Tests ----------------------------------------------------------------------
 
 -include $(wildcard tests/unit/*/rules.mk) $(wildcard tests/sim/rules.mk) \
-	$(wildcard tests/mutants/rules.mk) \
+	$(wildcard tests/mutants/rules.mk) $(wildcard tests/raft/rules.mk) \
 	$(wildcard tests/fuzz/rules.mk) $(wildcard tests/bench/rules.mk) \
 	$(wildcard tests/load/rules.mk) $(wildcard chaos/rules.mk)
 
 TEST_PROGRAMS = $(ALL_TESTS) $(BINS) $(SIM_PROGRAM) $(MUTANT_PROGRAMS) \
-	$(LOAD_PROGRAMS) $(CHAOS_PROGRAMS)
+	$(CONFORMANCE) $(LOAD_PROGRAMS) $(CHAOS_PROGRAMS)
 # The corpora run under sanitizers in `make test` too.
 CORPORA := $(if $(SAN),$(B),$(B)/address-undefined)
 
@@ -207,7 +207,7 @@ sanitize: deps
 
 .PHONY: sanitized-tests
 sanitized-tests:
-	@SIM_SEEDS=100 CORPORA=$(CORPORA) tests/run $(B) unit corpora simulator
+	@SIM_SEEDS=100 CORPORA=$(CORPORA) tests/run $(B) unit corpora simulator conformance
 
 interop: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all $(DEV_TOKEN)
@@ -265,6 +265,7 @@ help:
 	@echo "make sim       the simulator: SEEDS=n, or SEED=s to replay one"
 	@echo "make raft-mutants  delete each guard of raft/ in turn: unit tests or simulator"
 	@echo "               must notice; ALL=1 asks both, GUARDS='A B' takes some"
+	@echo "make raft-conformance  etcd's own scripts through our core (needs Go 1.26)"
 	@echo "make e2e       scripts on real nodes"
 	@echo "make interop   Istio's own client against real nodes (needs Go 1.26)"
 	@echo "make chaos     three nodes under random faults: MINUTES=m SEED=s"

@@ -77,6 +77,24 @@ finish() {
 	exit $((FAILED > 0))
 }
 
+# Without Go the stage is skipped; in CI (CI is set) that is a failure.  Nothing
+# but the modules of a go.sum is fetched: the toolchain is what is installed.
+need_go() { # stage
+	local need=1.26 have
+	export GOTOOLCHAIN=local
+	have=$(go env GOVERSION 2>/dev/null)
+	[ -z "$have" ] ||
+		[ "$(printf '%s\n' "go$need" "$have" | sort -V | head -n 1)" != "go$need" ] ||
+		return 0
+	have=${have:-no go}
+	if [ -n "${CI-}" ]; then
+		not_ok "$1: needs Go $need or later, found $have"
+		finish
+	fi
+	echo "skip $1: needs Go $need or later, found $have"
+	exit 0
+}
+
 # ---- Waiting ----------------------------------------------------------------
 
 now_ms() {

@@ -5,25 +5,7 @@ set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 cd "$ROOT/tests/interop" || exit 1
-need=1.26
-export GOTOOLCHAIN=local # what is installed, nothing fetched
-
-have_go() {
-	local have
-	have=$(go env GOVERSION 2>/dev/null) || return 1
-	have=${have#go}
-	[ "$(printf '%s\n' "$need" "$have" | sort -V | head -n 1)" = "$need" ]
-}
-
-if ! have_go; then
-	found=$(go env GOVERSION 2>/dev/null || echo 'no go')
-	if [ -n "${CI-}" ]; then
-		not_ok "interop: needs Go $need or later, found $found"
-		finish
-	fi
-	echo "skip interop: needs Go $need or later, found $found"
-	exit 0
-fi
+need_go interop
 
 world_new
 client=$B/interop/client
