@@ -178,7 +178,8 @@ static void propose_conf_change(struct env *e, const struct command *c)
 	}
 	rc = raft_propose_conf_change(r, &change);
 	raft_status(r, &s);
-	if (rc == RAFT_OK && truth(value(c, "v1")))
+	/* A leader's: what is forwarded gets its index elsewhere. */
+	if (rc == RAFT_OK && truth(value(c, "v1")) && e->v1.n < V1_MAX)
 		e->v1.ids[e->v1.n++] =
 		    (struct raft_entry_id){s.hard.term, s.last_index};
 	say_result(e, rc);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ROUNDS_MAX 100 /* no script needs as many to come to rest */
+
 struct env *env_new(void)
 {
 	struct env *e = calloc(1, sizeof(*e));
@@ -312,12 +314,14 @@ static bool work_all(struct env *e, struct node **nodes, size_t n, bool append)
 
 void env_stabilize(struct env *e, struct node **nodes, size_t n)
 {
-	bool moved;
+	for (int rounds = 0; rounds < ROUNDS_MAX; rounds++) {
+		bool moved = ready_all(e, nodes, n);
 
-	do {
-		moved = ready_all(e, nodes, n);
 		moved |= deliver_all(e, nodes, n);
 		moved |= work_all(e, nodes, n, true);
 		moved |= work_all(e, nodes, n, false);
-	} while (moved);
+		if (!moved)
+			return;
+	}
+	out_add(e->out, "does not come to rest\n");
 }

@@ -7,10 +7,12 @@
 
 #define ULL(x) ((unsigned long long)(x))
 
+#define V1_MAX 16
+
 /* Entries that etcd would hold as changes of its first version: ours have one
  * encoding.  By term and index, which name an entry everywhere. */
 struct v1_changes {
-	struct raft_entry_id ids[16];
+	struct raft_entry_id ids[V1_MAX];
 	size_t n;
 };
 
