@@ -59,13 +59,14 @@ void raft_campaign_as(struct raft *r, enum campaign kind)
 			/* One's own vote counts when the disk holds it. */
 			m.type =
 			    pre ? RAFT_MSG_PRE_VOTE_RESP : RAFT_MSG_VOTE_RESP;
-			m.index = m.log_term = m.context = 0;
+			m.index = m.log_term = m.context = m.priority = 0;
 		} else {
 			raft_tell(
 			    r, RAFT_TRACE_ASK, m.to, last.index, last.term);
 			m.type = pre ? RAFT_MSG_PRE_VOTE : RAFT_MSG_VOTE;
 			m.index = last.index;
 			m.log_term = last.term;
+			m.priority = r->config.priority;
 			m.context = kind == CAMPAIGN_TRANSFER
 					? RAFT_CAMPAIGN_TRANSFER_CONTEXT
 					: 0;
@@ -87,6 +88,17 @@ void raft_hup(struct raft *r, enum campaign kind)
 	raft_campaign_as(r, kind);
 }
 
+/* A voter of higher priority, with as new a log, would rather lead itself. */
+static bool too_humble(struct raft *r, const struct raft_message *m)
+{
+	struct raft_entry_id own;
+
+	return m->priority < r->config.priority &&
+	       m->context != RAFT_CAMPAIGN_TRANSFER_CONTEXT &&
+	       raft_promotable(r) && log_last(&r->log, &own) == RAFT_OK &&
+	       own.term == m->log_term && own.index == m->index;
+}
+
 /* RequestVote and its question in advance [3.4, 3.6.1, 9.6]. */
 void raft_handle_vote(struct raft *r, const struct raft_message *m)
 {
@@ -96,8 +108,10 @@ void raft_handle_vote(struct raft *r, const struct raft_message *m)
 		   (pre && m->term > r->term);
 	struct raft_message resp = {.to = m->from,
 	    .type = pre ? RAFT_MSG_PRE_VOTE_RESP : RAFT_MSG_VOTE_RESP};
-	bool grant = RAFT_GUARD(VOTE_ONCE, may) &&
-		     RAFT_GUARD(VOTE_UP_TO_DATE, log_up_to_date(&r->log, last));
+	bool grant =
+	    RAFT_GUARD(VOTE_ONCE, may) &&
+	    RAFT_GUARD(VOTE_UP_TO_DATE, log_up_to_date(&r->log, last)) &&
+	    !too_humble(r, m);
 
 	raft_tell(r, RAFT_TRACE_VOTE, m->from, grant, 0);
 	if (grant) {

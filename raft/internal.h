@@ -99,6 +99,7 @@ struct tracker {
 	struct progress peers[RAFT_PEERS_MAX]; /* sorted by id */
 	size_t n;
 	size_t max_inflight_msgs, max_inflight_bytes;
+	const struct raft_config *config; /* of groups; NULL: there are none */
 };
 
 enum vote_result { VOTE_PENDING, VOTE_LOST, VOTE_WON };

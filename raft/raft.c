@@ -52,7 +52,8 @@ static int config_check(const struct raft_config *c)
 	    c->max_inflight_msgs == 0 ||
 	    (c->max_inflight_bytes != 0 &&
 		c->max_inflight_bytes < c->max_size_per_msg) ||
-	    (c->read_mode == RAFT_READ_LEASE && !c->check_quorum))
+	    (c->read_mode == RAFT_READ_LEASE && !c->check_quorum) ||
+	    (c->commit_groups > 1 && c->group_of == NULL))
 		return RAFT_EINVAL;
 	return RAFT_OK;
 }
@@ -110,6 +111,7 @@ int raft_init(struct raft **out, const struct raft_config *c)
 	r->reads.next_round = 1;
 	r->tracker.max_inflight_msgs = c->max_inflight_msgs;
 	r->tracker.max_inflight_bytes = c->max_inflight_bytes;
+	r->tracker.config = &r->config;
 	if ((rc = restart(r)) != RAFT_OK) {
 		raft_free(r);
 		return rc;

@@ -153,10 +153,11 @@ struct raft_message {
 	raft_id vote; /* STORAGE_APPEND: the vote to make durable */
 	bool reject;
 	raft_index reject_hint;
-	uint64_t context; /* READ_INDEX and HEARTBEAT: the read's; VOTE:
-			     1 for a leadership transfer */
-	size_t size;      /* STORAGE_APPLY_RESP: bytes applied, */
-	size_t payload;   /* and of them the entries' own data */
+	uint64_t context;  /* READ_INDEX and HEARTBEAT: the read's; VOTE:
+			      1 for a leadership transfer */
+	uint32_t priority; /* VOTE and PRE_VOTE: the candidate's */
+	size_t size;       /* STORAGE_APPLY_RESP: bytes applied, */
+	size_t payload;    /* and of them the entries' own data */
 	struct raft_entry *entries;
 	size_t entries_n;
 	struct raft_snapshot *snapshot; /* NULL: none */
@@ -283,6 +284,16 @@ struct raft_config {
 	bool async_storage;       /* see raft_ready */
 	bool early_vote_requests; /* with it: they do not wait for the disk, as
 				     in etcd.  Only tests: ADR 15 */
+	/* Over long distances, and not in the dissertation: a voter refuses a
+	 * candidate of lesser priority whose log is no newer than its own,
+	 * unless leadership is handed over to it. */
+	uint32_t priority;
+	/* A leader commits what members of so many groups hold (of as many as
+	 * the voters have, if those are fewer), and a majority as ever.  0 and
+	 * 1: any majority. */
+	unsigned commit_groups;
+	uint64_t (*group_of)(void *ctx, raft_id id);
+	void *group_ctx;
 	/* Size of an entry for the limits; NULL: its data and 16 bytes. */
 	size_t (*entry_size)(const struct raft_entry *e);
 	void (*trace)(void *ctx, const struct raft_trace *t); /* may be NULL */

@@ -87,10 +87,70 @@ static raft_index majority_committed(
 	return RAFT_GUARD(COMMIT_QUORUM, true) ? match[n / 2] : match[0];
 }
 
+struct group {
+	uint64_t id;
+	raft_index match; /* of the member that holds most */
+};
+
+static size_t groups_of(
+    struct tracker *t, const raft_id *ids, size_t n, struct group *g)
+{
+	const struct raft_config *c = t->config;
+	size_t groups = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct progress *p = tracker_find(t, ids[i]);
+		raft_index m = p == NULL ? 0 : p->match;
+		uint64_t id = c->group_of(c->group_ctx, ids[i]);
+		size_t k = 0;
+
+		while (k < groups && g[k].id != id)
+			k++;
+		if (k == groups)
+			g[groups++] = (struct group){id, m};
+		else if (g[k].match < m)
+			g[k].match = m;
+	}
+	return groups;
+}
+
+/* The highest index that config.commit_groups groups of these voters hold. */
+static raft_index groups_committed(
+    struct tracker *t, const raft_id *ids, size_t n)
+{
+	struct group g[RAFT_PEERS_MAX];
+	size_t want = t->config == NULL ? 0 : t->config->commit_groups;
+	size_t groups;
+
+	if (want < 2 || n == 0)
+		return UINT64_MAX;
+	groups = groups_of(t, ids, n, g);
+	if (want > groups)
+		want = groups;
+	for (size_t i = 0; i < want; i++) /* the best come first */
+		for (size_t k = i + 1; k < groups; k++)
+			if (g[k].match > g[i].match) {
+				struct group swap = g[i];
+
+				g[i] = g[k];
+				g[k] = swap;
+			}
+	return g[want - 1].match;
+}
+
+static raft_index half_committed(
+    struct tracker *t, const raft_id *ids, size_t n)
+{
+	raft_index majority = majority_committed(t, ids, n);
+	raft_index groups = groups_committed(t, ids, n);
+
+	return groups < majority ? groups : majority;
+}
+
 raft_index tracker_committed(struct tracker *t)
 {
-	raft_index a = majority_committed(t, t->conf.voters, t->conf.voters_n);
-	raft_index b = majority_committed(
+	raft_index a = half_committed(t, t->conf.voters, t->conf.voters_n);
+	raft_index b = half_committed(
 	    t, t->conf.voters_outgoing, t->conf.voters_outgoing_n);
 
 	return RAFT_GUARD(JOINT_COMMITS, true) && b < a ? b : a;

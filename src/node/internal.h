@@ -20,6 +20,7 @@
 #include "front/front.h"
 #include "mesh/mesh.h"
 #include "node/node.h"
+#include "node/pace.h"
 #include "pki/pki.h"
 #include "signer/signer.h"
 #include "store/store.h"
@@ -130,6 +131,8 @@ struct peer {
 	bool in_mesh;
 	/* as last heard */
 	uint64_t heard_ms, status_ms;
+	uint64_t sent_ms; /* by its clock, of that status */
+	struct rtt rtt;
 	uint64_t applied, tree_size;
 	int64_t clock_offset_ms;
 	int64_t lead_ms[2]; /* its time less ours since boot, at most */
@@ -151,6 +154,8 @@ void peers_send(struct node *n, const struct raft_message *m);
 enum code peers_tell(struct node *n, uint64_t to, enum mesh_channel channel,
     const struct wire_mesh *w);
 void peers_status(struct node *n); /* tell each how this node is */
+/* Raft's clock goes as the farthest voter that is heard of asks for. */
+void peers_set_pace(struct node *n);
 void peers_close(struct node *n);
 /* Does a majority of those heard have another state than this node? */
 void peers_compare(struct node *n);
@@ -291,7 +296,7 @@ struct node {
 	struct issuers issuers;
 	uint64_t signer_fed; /* index of the last entry it was told */
 
-	unsigned tick_ms;
+	unsigned tick_ms, configured_tick_ms;
 	uint64_t next_tick_ms, next_duty_ms, next_status_ms, next_expiry_ms;
 	uint64_t next_reader_check_ms;
 	uint64_t commit_due_ms; /* 0: nothing pends */

@@ -153,8 +153,10 @@ static void by_clock(struct node *n)
 
 	if (due(&n->next_expiry_ms, now, EXPIRE_MS))
 		ops_expire(n);
-	if (due(&n->next_status_ms, now, NODE_STATUS_MS))
+	if (due(&n->next_status_ms, now, NODE_STATUS_MS)) {
 		peers_status(n);
+		peers_set_pace(n);
+	}
 	if (due(&n->next_duty_ms, now, NODE_DUTY_MS))
 		duties_run(n);
 	if (due(&n->next_reader_check_ms, now, READER_CHECK_MS))
@@ -217,6 +219,20 @@ static enum code start_store(struct node *n, struct err *e)
 	return rc;
 }
 
+/* The first node of the same cluster stands for it.  One that no operator has
+ * named yet is in a cluster of its own. */
+static uint64_t cluster_of(void *ctx, raft_id id)
+{
+	const struct node *n = ctx;
+	const struct ca_node *who =
+	    n->view == NULL ? NULL : ca_view_node(n->view, id);
+
+	for (size_t i = 0; who != NULL && i < n->view->nodes_n; i++)
+		if (span_eq(n->view->nodes[i].cluster, who->cluster))
+			return n->view->nodes[i].id;
+	return id;
+}
+
 static enum code start_raft(struct node *n, struct err *e)
 {
 	const struct config *c = &n->provision.config;
@@ -231,6 +247,10 @@ static enum code start_raft(struct node *n, struct err *e)
 	    .pre_vote = true,
 	    .step_down_on_removal = true,
 	    .async_storage = true,
+	    .priority = (uint32_t)c->priority,
+	    .commit_groups = (unsigned)c->commit_min_clusters,
+	    .group_of = cluster_of,
+	    .group_ctx = n,
 	    .trace = on_trace};
 	struct raft_status st;
 	int rc;
@@ -238,6 +258,7 @@ static enum code start_raft(struct node *n, struct err *e)
 	n->tick_ms = (unsigned)(c->heartbeat_ms / TICKS_PER_HEARTBEAT);
 	if (n->tick_ms == 0)
 		n->tick_ms = 1;
+	n->configured_tick_ms = n->tick_ms;
 	r.heartbeat_ticks = (unsigned)(c->heartbeat_ms / n->tick_ms);
 	r.election_ticks = (unsigned)(c->election_ms / n->tick_ms);
 	store_raft_storage(n->store, &r.storage);

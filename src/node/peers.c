@@ -11,6 +11,7 @@
 #define STAMP_OFF_MS 10000 /* a clock may be 5 s off, and a proposal late */
 #define RECEIVE_MAX 512    /* events in one turn */
 #define LEAD_MS 15000
+#define PACE_HEARD_MS 10000
 #define CRL_PUBLISHED_MAX 256
 
 struct peer *peers_find(struct node *n, uint64_t id)
@@ -178,9 +179,46 @@ void peers_status(struct node *n)
 		w.u.status.checkpoints = &newest;
 		w.u.status.checkpoints_n = 1;
 	}
-	for (size_t i = 0; i < n->peers_n; i++)
-		if (n->peers[i].in_mesh)
-			(void)peers_tell(n, n->peers[i].id, MESH_MESSAGES, &w);
+	for (size_t i = 0; i < n->peers_n; i++) {
+		const struct peer *p = &n->peers[i];
+
+		if (!p->in_mesh)
+			continue;
+		w.u.status.sent_ms = clock_mono_ms();
+		w.u.status.echo_ms = p->sent_ms;
+		w.u.status.held_ms =
+		    p->sent_ms == 0 ? 0 : w.u.status.sent_ms - p->status_ms;
+		(void)peers_tell(n, p->id, MESH_MESSAGES, &w);
+	}
+}
+
+void peers_set_pace(struct node *n)
+{
+	const struct config *c = &n->provision.config;
+	uint64_t now = clock_mono_ms(), farthest = 0;
+	struct raft_status st;
+	unsigned tick_ms;
+
+	raft_status(n->raft, &st);
+	for (size_t i = 0; i < n->peers_n; i++) {
+		const struct peer *p = &n->peers[i];
+
+		if (p->status_ms != 0 && now - p->status_ms < PACE_HEARD_MS &&
+		    peers_is_member(&st.conf, p->id) &&
+		    rtt_ms(&p->rtt) > farthest)
+			farthest = rtt_ms(&p->rtt);
+	}
+	tick_ms = pace_tick_ms(n->configured_tick_ms, c->election_ms, farthest);
+	metric_set(
+	    M_election_ms, c->election_ms * tick_ms / n->configured_tick_ms);
+	metric_set(M_farthest_rtt, farthest);
+	if (tick_ms == n->tick_ms)
+		return;
+	log_event(EV_raft_pace, "rtt_ms=%llu election_ms=%llu",
+	    (unsigned long long)farthest,
+	    (unsigned long long)c->election_ms * tick_ms /
+		n->configured_tick_ms);
+	n->tick_ms = tick_ms;
 }
 
 /* ---- Receiving ---- */
@@ -227,6 +265,10 @@ static void on_status(
     struct node *n, struct peer *p, const struct wire_status *s)
 {
 	p->status_ms = clock_mono_ms();
+	p->sent_ms = s->sent_ms;
+	if (s->echo_ms != 0 && s->echo_ms + s->held_ms <= p->status_ms)
+		rtt_note(&p->rtt, p->status_ms,
+		    p->status_ms - s->echo_ms - s->held_ms);
 	p->applied = s->applied;
 	p->tree_size = s->tree_size;
 	note_time(p, s->time_ms);

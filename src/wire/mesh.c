@@ -94,6 +94,7 @@ static Quorate__RaftMessage *give_message(
 	o->reject_hint = in->reject_hint;
 	o->context = in->context;
 	o->vote = in->vote;
+	o->priority = in->priority;
 	if (in->snapshot != NULL) {
 		o->snapshot = give_snapshot(m, in->snapshot);
 		if (o->snapshot == NULL)
@@ -188,6 +189,7 @@ static enum code take_message(struct wire_memory *m,
 	    .reject = in->reject,
 	    .reject_hint = in->reject_hint,
 	    .context = in->context,
+	    .priority = in->priority,
 	};
 	rc = take_entries(m, in, out, e);
 	return rc == E_OK ? take_snapshot(m, in->snapshot, out, e) : rc;
@@ -228,6 +230,9 @@ static enum code take_status(struct wire_memory *m,
 	*out = (struct wire_status){.applied = in->applied,
 	    .tree_size = in->tree_size,
 	    .time_ms = in->time_ms,
+	    .sent_ms = in->sent_ms,
+	    .echo_ms = in->echo_ms,
+	    .held_ms = in->held_ms,
 	    .issuing = in->issuing,
 	    .checkpoints = cps,
 	    .checkpoints_n = in->n_checkpoints,
@@ -339,6 +344,9 @@ static Quorate__MeshStatus *give_status(
 	o->applied = s->applied;
 	o->tree_size = s->tree_size;
 	o->time_ms = s->time_ms;
+	o->sent_ms = s->sent_ms;
+	o->echo_ms = s->echo_ms;
+	o->held_ms = s->held_ms;
 	o->issuing = s->issuing;
 	o->n_checkpoints = s->checkpoints_n;
 	o->checkpoints = memory_list(m, s->checkpoints_n);

@@ -80,6 +80,7 @@ struct wire_status {
 	size_t checkpoints_n;
 	const struct span *crl_published;
 	size_t crl_published_n;
+	uint64_t sent_ms, echo_ms, held_ms; /* for the round trip */
 };
 
 struct wire_row {

@@ -362,6 +362,7 @@ static void message(struct sample *s, struct raft_message *out)
 	out->reject = coin(s);
 	out->reject_hint = sample_u64(s);
 	out->context = sample_u64(s);
+	out->priority = (uint32_t)sample_u64(s);
 	out->entries_n = length(s, 40);
 	out->entries = sample_get(s, out->entries_n, sizeof(*out->entries));
 	for (size_t i = 0; i < out->entries_n; i++)
@@ -387,6 +388,9 @@ static void status(struct sample *s, struct wire_status *out)
 	out->applied = sample_u64(s);
 	out->tree_size = sample_u64(s);
 	out->time_ms = sample_u64(s);
+	out->sent_ms = sample_u64(s);
+	out->echo_ms = sample_u64(s);
+	out->held_ms = sample_u64(s);
 	out->issuing = coin(s);
 	out->checkpoints_n = length(s, 8);
 	cps = sample_get(s, out->checkpoints_n, sizeof(*cps));

@@ -270,6 +270,7 @@ static void message(struct buf *b, const struct raft_message *m)
 	num(b, "reject", m->reject);
 	num(b, "reject_hint", m->reject_hint);
 	num(b, "context", m->context);
+	num(b, "priority", m->priority);
 	num(b, "entries", m->entries_n);
 	for (size_t i = 0; i < m->entries_n; i++) {
 		num(b, "term", m->entries[i].term);
@@ -291,6 +292,9 @@ static void status(struct buf *b, const struct wire_status *s)
 	num(b, "applied", s->applied);
 	num(b, "tree_size", s->tree_size);
 	num(b, "time_ms", s->time_ms);
+	num(b, "sent_ms", s->sent_ms);
+	num(b, "echo_ms", s->echo_ms);
+	num(b, "held_ms", s->held_ms);
 	num(b, "issuing", s->issuing);
 	num(b, "checkpoints", s->checkpoints_n);
 	for (size_t i = 0; i < s->checkpoints_n; i++)
