@@ -154,6 +154,9 @@ void peers_send(struct node *n, const struct raft_message *m);
 enum code peers_tell(struct node *n, uint64_t to, enum mesh_channel channel,
     const struct wire_mesh *w);
 void peers_status(struct node *n); /* tell each how this node is */
+/* A leader's peers that are in touch hold every entry up to this one, or get a
+ * snapshot of it; UINT64_MAX: all have all, or this node does not lead. */
+uint64_t peers_need_after(const struct node *n);
 /* Raft's clock goes as the farthest voter that is heard of asks for. */
 void peers_set_pace(struct node *n);
 void peers_close(struct node *n);
@@ -165,6 +168,7 @@ void peers_compare(struct node *n);
 void snapshot_out_start(struct node *n, const struct raft_message *m);
 void snapshot_out_ack(struct node *n, struct peer *p, const struct wire_ack *a);
 void snapshot_out_tick(struct node *n);
+uint64_t snapshot_out_index(const struct peer *p); /* while one is sent */
 void snapshot_out_stop(struct node *n, struct peer *p, bool ok);
 enum code snapshot_in_chunk(struct node *n, uint64_t from,
     const struct wire_chunk *c, struct err *e) MUST_CHECK;

@@ -14,6 +14,7 @@
 #define TICKS_PER_HEARTBEAT 5
 #define TICKS_MISSED_MAX 3 /* after a pause time goes on, it is not made up */
 #define EXPIRE_MS 50
+#define COMPACT_PATIENCE 10 /* times what is kept, for a peer that needs it */
 #define READER_CHECK_MS 60000
 
 /* ---- Raft's work ---- */
@@ -94,15 +95,33 @@ static enum code ready(struct node *n, struct err *e)
 
 /* ---- State ---- */
 
+/* The log may be cut up to here: not what follows the snapshot that a peer is
+ * just getting, for that would call for the next one, and the next. */
+static uint64_t compact_upto(const struct node *n, uint64_t keep)
+{
+	uint64_t upto = store_durable_applied(n->store);
+	uint64_t most = keep * COMPACT_PATIENCE;
+	uint64_t least = upto > most ? upto - most : 0;
+	uint64_t needed;
+
+	upto = upto > keep ? upto - keep : 0;
+	needed = peers_need_after(n);
+	if (needed < upto)
+		upto = needed;
+	return upto > least ? upto : least;
+}
+
 static enum code compact(struct node *n, struct err *e)
 {
 	uint64_t keep = n->provision.config.compact_after;
-	uint64_t durable = store_durable_applied(n->store);
+	uint64_t first = store_first_index(n->store);
+	uint64_t upto;
 
 	/* In steps, not entry by entry. */
-	if (store_first_index(n->store) + keep + keep / 8 >= durable)
+	if (first + keep + keep / 8 >= store_durable_applied(n->store))
 		return E_OK;
-	return store_compact(n->store, durable - keep, e);
+	upto = compact_upto(n, keep);
+	return upto < first ? E_OK : store_compact(n->store, upto, e);
 }
 
 static enum code commit(struct node *n, struct err *e)

@@ -11,7 +11,7 @@
 #define STAMP_OFF_MS 10000 /* a clock may be 5 s off, and a proposal late */
 #define RECEIVE_MAX 512    /* events in one turn */
 #define LEAD_MS 15000
-#define PACE_HEARD_MS 10000
+#define IN_TOUCH_MS 10000
 #define CRL_PUBLISHED_MAX 256
 
 struct peer *peers_find(struct node *n, uint64_t id)
@@ -192,6 +192,31 @@ void peers_status(struct node *n)
 	}
 }
 
+uint64_t peers_need_after(const struct node *n)
+{
+	uint64_t now = clock_mono_ms(), least = UINT64_MAX;
+	struct raft_status st;
+
+	if (n->role != RAFT_LEADER)
+		return least;
+	raft_status(n->raft, &st);
+	for (size_t i = 0; i < n->peers_n; i++) {
+		const struct peer *p = &n->peers[i];
+		uint64_t has = UINT64_MAX;
+
+		if (p->heard_ms == 0 || now - p->heard_ms > IN_TOUCH_MS)
+			continue;
+		for (size_t k = 0; k < st.peers_n; k++)
+			if (st.peers[k].id == p->id)
+				has = st.peers[k].match;
+		if (p->sending != NULL)
+			has = snapshot_out_index(p);
+		if (has < least)
+			least = has;
+	}
+	return least;
+}
+
 void peers_set_pace(struct node *n)
 {
 	const struct config *c = &n->provision.config;
@@ -203,7 +228,7 @@ void peers_set_pace(struct node *n)
 	for (size_t i = 0; i < n->peers_n; i++) {
 		const struct peer *p = &n->peers[i];
 
-		if (p->status_ms != 0 && now - p->status_ms < PACE_HEARD_MS &&
+		if (p->status_ms != 0 && now - p->status_ms < IN_TOUCH_MS &&
 		    peers_is_member(&st.conf, p->id) &&
 		    rtt_ms(&p->rtt) > farthest)
 			farthest = rtt_ms(&p->rtt);

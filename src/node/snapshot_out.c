@@ -188,6 +188,11 @@ void snapshot_out_ack(struct node *n, struct peer *p, const struct wire_ack *a)
 		go_on(n, p);
 }
 
+uint64_t snapshot_out_index(const struct peer *p)
+{
+	return p->sending->meta.index;
+}
+
 void snapshot_out_tick(struct node *n)
 {
 	uint64_t now = clock_mono_ms();
