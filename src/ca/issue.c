@@ -50,7 +50,12 @@ static enum code check_issuer(const struct issuing *s)
 	if (is == NULL)
 		return refuse(s->out, CA_ISSUER_NOT_ACTIVE,
 		    "the issuer is not registered");
-	if (n == NULL || n->removed || is->node != s->en->proposer)
+	/* Others issue: the client shall go on to them. */
+	if (n != NULL && n->removed)
+		return refuse(s->out, CA_ISSUER_NOT_ACTIVE,
+		    "node %llu was removed by an operator",
+		    (unsigned long long)s->en->proposer);
+	if (n == NULL || is->node != s->en->proposer)
 		return refuse(s->out, CA_NOT_ALLOWED,
 		    "node %llu has no right to this issuer",
 		    (unsigned long long)s->en->proposer);

@@ -156,7 +156,7 @@ static void a_new_issuer_settles_first(void **state)
 	expect(issue_of_node(2), CA_OK, "");
 	gone.u.set_node.removed = true;
 	assert_int_equal(world_do(&w, gone), CA_OK);
-	expect(issue_of_node(2), CA_NOT_ALLOWED, "no right");
+	expect(issue_of_node(2), CA_ISSUER_NOT_ACTIVE, "was removed");
 }
 
 static void a_certificate_has_a_life(void **state)
