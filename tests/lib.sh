@@ -397,3 +397,55 @@ serial_of() { # certificate file
 	openssl x509 -in "$1" -noout -serial | sed 's/^serial=//' |
 		tr 'A-F' 'a-f'
 }
+
+# ---- Load and books -----------------------------------------------------------
+
+# Certificates are asked for until the load is stopped; $T/ack has what was
+# acknowledged, $T/load.json the counts.
+load_start() { # cluster server,...
+	tok=$(token "$1" shop cart) || return
+	quorate-load --server "$2" --root "$T/admin/root.pem" --token "$tok" \
+		--connections 4 --streams 8 --retry-ms 10 --seconds 600 \
+		--ack "$T/ack" --json >"$T/load.json" 2>"$T/log/load" &
+	PID["load"]=$! # ends with the script, as nodes do
+	wait_for 10 test -s "$T/ack"
+}
+
+acked() {
+	stat -c %s "$T/ack"
+}
+
+grown_since() { # bytes
+	[ "$(acked)" -gt "$1" ]
+}
+
+# Serial and hash of every certificate in that node's log.
+logged() { # node
+	q cert list --all --server "$(at "$1")" -o json |
+		jq -r '.[] | .serial + " " + .sha256'
+}
+
+books_of() { # node
+	local n=$1 lost
+	logged "$n" | sort >"$T/logged" || return
+	same "promise 3: no serial is twice in the log of $n" "" \
+		"$(cut -d' ' -f1 "$T/logged" | uniq -d | head -3)"
+	lost=$(comm -23 "$T/acked" "$T/logged")
+	same "promise 2: all that was acknowledged is in the log of $n" "" \
+		"$(head -3 <<<"$lost")"
+	echo "# $n: $(wc -l <"$T/logged") logged, $(wc -l <"$T/acked")" \
+		"acknowledged, $(grep -c . <<<"$lost") lost"
+}
+
+books_compare() { # node...
+	local n
+	cut -d' ' -f2,3 "$T/ack" | sort >"$T/acked"
+	same "no serial was acknowledged twice" "" \
+		"$(cut -d' ' -f1 "$T/acked" | uniq -d | head -3)"
+	for n in "$@"; do
+		check "$n is ready" node_wait "$n"
+		books_of "$n"
+	done
+	same "no answer was wrong" 0 "$(jq .wrong "$T/load.json")"
+	echo "# load: $(jq -c 'del(.per_second)' "$T/load.json")"
+}

@@ -15,25 +15,6 @@ fast=(--set raft.election_ms=50 --set raft.heartbeat_ms=10
 echo "# SEED=$SEED KILLS=$KILLS KILLS3=$KILLS3"
 world_new
 
-# ---- The load ----
-
-load_start() { # cluster server,...
-	tok=$(token "$1" shop cart) || return
-	quorate-load --server "$2" --root "$T/admin/root.pem" --token "$tok" \
-		--connections 4 --streams 8 --retry-ms 10 --seconds 600 \
-		--ack "$T/ack" --json >"$T/load.json" 2>"$T/log/load" &
-	PID["load"]=$! # ends with the script, as nodes do
-	wait_for 10 test -s "$T/ack"
-}
-
-acked() {
-	stat -c %s "$T/ack"
-}
-
-grown_since() { # bytes
-	[ "$(acked)" -gt "$1" ]
-}
-
 # ---- Kills ----
 
 # Most strike a node that has acknowledged something in this life; one in five
@@ -60,39 +41,6 @@ kill_often() { # times node...
 	done
 }
 
-# ---- The books ----
-
-# Serial and hash of every certificate in that node's log.
-logged() { # node
-	q cert list --all --server "$(at "$1")" -o json |
-		jq -r '.[] | .serial + " " + .sha256'
-}
-
-compare() { # node
-	local n=$1 lost
-	logged "$n" | sort >"$T/logged" || return
-	same "promise 3: no serial is twice in the log of $n" "" \
-		"$(cut -d' ' -f1 "$T/logged" | uniq -d | head -3)"
-	lost=$(comm -23 "$T/acked" "$T/logged")
-	same "promise 2: all that was acknowledged is in the log of $n" "" \
-		"$(head -3 <<<"$lost")"
-	echo "# $n: $(wc -l <"$T/logged") logged, $(wc -l <"$T/acked")" \
-		"acknowledged, $(grep -c . <<<"$lost") lost"
-}
-
-compare_all() { # node...
-	local n
-	cut -d' ' -f2,3 "$T/ack" | sort >"$T/acked"
-	same "no serial was acknowledged twice" "" \
-		"$(cut -d' ' -f1 "$T/acked" | uniq -d | head -3)"
-	for n in "$@"; do
-		check "$n is ready after its kills" node_wait "$n"
-		compare "$n"
-	done
-	same "no answer was wrong" 0 "$(jq .wrong "$T/load.json")"
-	echo "# load: $(jq -c 'del(.per_second)' "$T/load.json")"
-}
-
 # ---- One voter ----
 
 domain_init solo "${fast[@]}" >/dev/null || exit 1
@@ -104,7 +52,7 @@ start=$(now_ms)
 must "$KILLS kills of a node that issues" kill_often "$KILLS" solo
 echo "# $KILLS kills in $(($(now_ms) - start)) ms"
 check "the load ends" node_stop load
-compare_all solo
+books_compare solo
 check "it stops when told to" node_stop solo
 
 # ---- Three voters ----
@@ -122,5 +70,5 @@ must "three nodes issue" load_start east \
 	"${ADDR[east]}:8443,${ADDR[west]}:8443,${ADDR[south]}:8443"
 must "$KILLS3 kills of one of three" kill_often "$KILLS3" east west south
 check "the load ends" node_stop load
-compare_all east west south
+books_compare east west south
 finish
