@@ -74,7 +74,8 @@ static int make_learner(struct tracker *t, raft_id id, raft_index last)
 	ids_drop(c->learners, &c->learners_n, id);
 	ids_drop(c->learners_next, &c->learners_next_n, id);
 	/* A voter of the outgoing half becomes a learner when that ends. */
-	if (id_in(c->voters_outgoing, c->voters_outgoing_n, id)) {
+	if (RAFT_GUARD(LEARNERS_NEXT,
+		id_in(c->voters_outgoing, c->voters_outgoing_n, id))) {
 		ids_add(c->learners_next, &c->learners_next_n, id);
 	} else {
 		p->learner = true;
@@ -90,7 +91,8 @@ static void remove_peer(struct tracker *t, raft_id id)
 	ids_drop(c->voters, &c->voters_n, id);
 	ids_drop(c->learners, &c->learners_n, id);
 	ids_drop(c->learners_next, &c->learners_next_n, id);
-	if (!id_in(c->voters_outgoing, c->voters_outgoing_n, id))
+	if (RAFT_GUARD(OUTGOING_STAYS,
+		!id_in(c->voters_outgoing, c->voters_outgoing_n, id)))
 		tracker_drop(t, id);
 }
 
@@ -111,7 +113,7 @@ static int apply_changes(
 		case RAFT_NOP: break;
 		}
 	}
-	if (rc == RAFT_OK && t->conf.voters_n == 0)
+	if (rc == RAFT_OK && RAFT_GUARD(SOMEBODY_VOTES, t->conf.voters_n == 0))
 		return RAFT_EINVAL; /* nobody would be left to vote */
 	return rc;
 }
@@ -122,7 +124,8 @@ static int enter_joint(
 	struct raft_conf_state *s = &t->conf;
 	int rc;
 
-	if (s->voters_outgoing_n > 0 || s->voters_n == 0)
+	if (RAFT_GUARD(JOINT_ONCE, s->voters_outgoing_n > 0) ||
+	    RAFT_GUARD(JOINT_OF_NOBODY, s->voters_n == 0))
 		return RAFT_EINVAL;
 	memcpy(s->voters_outgoing, s->voters, sizeof(s->voters));
 	s->voters_outgoing_n = s->voters_n;
@@ -136,7 +139,7 @@ static int leave_joint(struct tracker *t)
 	struct raft_conf_state *s = &t->conf;
 	struct raft_conf_state old = *s;
 
-	if (s->voters_outgoing_n == 0)
+	if (RAFT_GUARD(LEAVE_WHAT, s->voters_outgoing_n == 0))
 		return RAFT_EINVAL;
 	for (size_t i = 0; i < old.learners_next_n; i++) {
 		struct progress *p = tracker_find(t, old.learners_next[i]);
@@ -150,8 +153,10 @@ static int leave_joint(struct tracker *t)
 	for (size_t i = 0; i < old.voters_outgoing_n; i++) {
 		raft_id id = old.voters_outgoing[i];
 
-		if (!id_in(s->voters, s->voters_n, id) &&
-		    !id_in(s->learners, s->learners_n, id))
+		if (RAFT_GUARD(LEAVE_KEEPS_VOTERS,
+			!id_in(s->voters, s->voters_n, id)) &&
+		    RAFT_GUARD(LEAVE_KEEPS_LEARNERS,
+			!id_in(s->learners, s->learners_n, id)))
 			tracker_drop(t, id);
 	}
 	return RAFT_OK;
@@ -176,7 +181,7 @@ static int simple(
 	struct raft_conf_state before = t->conf;
 	int rc;
 
-	if (t->conf.voters_outgoing_n > 0)
+	if (RAFT_GUARD(SIMPLE_IN_JOINT, t->conf.voters_outgoing_n > 0))
 		return RAFT_EINVAL;
 	rc = apply_changes(t, c, last);
 	/* Two majorities that differ in one voter share one [4.1]. */

@@ -8,7 +8,8 @@ bool raft_promotable(const struct raft *r)
 	const struct progress *p =
 	    tracker_find((struct tracker *)&r->tracker, r->id);
 
-	return p != NULL && !p->learner && r->log.snapshot == NULL;
+	return p != NULL && RAFT_GUARD(CAMPAIGN_VOTER, !p->learner) &&
+	       RAFT_GUARD(CAMPAIGN_SNAPSHOT, r->log.snapshot == NULL);
 }
 
 /* Is a committed membership change not applied yet?  Then this node does not
@@ -50,10 +51,11 @@ void raft_campaign_as(struct raft *r, enum campaign kind)
 	if (raft_fail(r, log_last(&r->log, &last)) != RAFT_OK)
 		return;
 	raft_tell(r, RAFT_TRACE_CAMPAIGN, 0, last.index, last.term);
-	m.term = pre ? r->term + 1 : r->term;
+	m.term = RAFT_GUARD(PRE_VOTE_NEXT_TERM, pre) ? r->term + 1 : r->term;
 	for (size_t i = 0; i < r->tracker.n; i++) {
 		m.to = r->tracker.peers[i].id;
-		if (!tracker_is_voter(&r->tracker, m.to))
+		if (RAFT_GUARD(
+			ASK_VOTERS, !tracker_is_voter(&r->tracker, m.to)))
 			continue;
 		if (m.to == r->id) {
 			/* One's own vote counts when the disk holds it. */
@@ -77,7 +79,7 @@ void raft_campaign_as(struct raft *r, enum campaign kind)
 
 void raft_hup(struct raft *r, enum campaign kind)
 {
-	if (r->state == RAFT_LEADER)
+	if (RAFT_GUARD(CAMPAIGN_LEADER, r->state == RAFT_LEADER))
 		return;
 	if (!raft_promotable(r) ||
 	    RAFT_GUARD(CONF_BEFORE_CAMPAIGN, unapplied_conf_change(r))) {
@@ -104,8 +106,10 @@ void raft_handle_vote(struct raft *r, const struct raft_message *m)
 {
 	bool pre = m->type == RAFT_MSG_PRE_VOTE;
 	struct raft_entry_id last = {m->log_term, m->index};
-	bool may = r->vote == m->from || (r->vote == 0 && r->leader == 0) ||
-		   (pre && m->term > r->term);
+	bool may =
+	    r->vote == m->from ||
+	    (r->vote == 0 && RAFT_GUARD(VOTE_NO_LEADER, r->leader == 0)) ||
+	    (RAFT_GUARD(PRE_VOTE_FREE, pre) && m->term > r->term);
 	struct raft_message resp = {.to = m->from,
 	    .type = pre ? RAFT_MSG_PRE_VOTE_RESP : RAFT_MSG_VOTE_RESP};
 	bool grant =
@@ -116,7 +120,7 @@ void raft_handle_vote(struct raft *r, const struct raft_message *m)
 	raft_tell(r, RAFT_TRACE_VOTE, m->from, grant, 0);
 	if (grant) {
 		resp.term = m->term; /* of a question: the term asked for */
-		if (!pre) {
+		if (RAFT_GUARD(PRE_VOTE_NO_VOTE, !pre)) {
 			r->election_elapsed = 0;
 			r->vote = m->from;
 		}
@@ -155,7 +159,7 @@ static void count_vote(struct raft *r, const struct raft_message *m)
 			raft_become_leader(r);
 			leader_broadcast_append(r);
 		}
-	} else if (v == VOTE_LOST) {
+	} else if (RAFT_GUARD(ELECTION_LOST, v == VOTE_LOST)) {
 		raft_become_follower(r, r->term, 0);
 	}
 }
@@ -183,7 +187,7 @@ int step_candidate(struct raft *r, const struct raft_message *m)
 		follower_snapshot(r, m);
 		break;
 	default:
-		if (m->type == mine)
+		if (RAFT_GUARD(ANSWER_KIND, m->type == mine))
 			count_vote(r, m);
 		break;
 	}

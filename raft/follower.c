@@ -10,7 +10,7 @@ void follower_append(struct raft *r, const struct raft_message *m)
 	raft_index last = 0;
 	bool ok = false;
 
-	if (m->index < r->log.committed) {
+	if (RAFT_GUARD(APPEND_BELOW_COMMIT, m->index < r->log.committed)) {
 		/* Below the commit index everything matches already. */
 		resp.index = r->log.committed;
 		raft_send(r, resp);
@@ -58,7 +58,8 @@ void raft_switch_conf(struct raft *r)
 	if ((self == NULL || r->learner) && r->state == RAFT_LEADER) {
 		/* It leads without counting itself until the change is
 		 * committed, or steps down at once if told so [4.2.2]. */
-		if (r->config.step_down_on_removal)
+		if (RAFT_GUARD(
+			REMOVED_STEPS_DOWN, r->config.step_down_on_removal))
 			raft_become_follower(r, r->term, 0);
 		return;
 	}
@@ -72,7 +73,9 @@ void raft_switch_conf(struct raft *r)
 				leader_send_append(
 				    r, &r->tracker.peers[i], false);
 	}
-	if (r->transferee != 0 && !tracker_is_voter(&r->tracker, r->transferee))
+	if (r->transferee != 0 &&
+	    RAFT_GUARD(TRANSFER_TO_LEAVER,
+		!tracker_is_voter(&r->tracker, r->transferee)))
 		leader_abort_transfer(r);
 }
 
@@ -82,17 +85,20 @@ static bool restore(struct raft *r, const struct raft_snapshot *s)
 	const struct raft_conf_state *c = &s->conf_state;
 	raft_index last = 0;
 
-	if (s->index <= r->log.committed)
+	if (RAFT_GUARD(SNAP_OLD, s->index <= r->log.committed))
 		return false;
 	if (r->state != RAFT_FOLLOWER) {
 		raft_become_follower(r, r->term + 1, 0);
 		return false;
 	}
-	if (!id_in(c->voters, c->voters_n, r->id) &&
-	    !id_in(c->learners, c->learners_n, r->id) &&
-	    !id_in(c->voters_outgoing, c->voters_outgoing_n, r->id))
+	if (RAFT_GUARD(SNAP_FOR_US,
+		!id_in(c->voters, c->voters_n, r->id) &&
+		    !id_in(c->learners, c->learners_n, r->id) &&
+		    !id_in(c->voters_outgoing, c->voters_outgoing_n, r->id)))
 		return false; /* it is not for us */
-	if (log_matches(&r->log, (struct raft_entry_id){s->term, s->index})) {
+	if (RAFT_GUARD(
+		SNAP_MATCHES, log_matches(&r->log,
+				  (struct raft_entry_id){s->term, s->index}))) {
 		/* The log has it all: only the commit index was behind. */
 		raft_fail(r, log_commit_to(&r->log, s->index));
 		return false;
@@ -120,8 +126,9 @@ static int forward(struct raft *r, const struct raft_message *m)
 {
 	struct raft_message copy = *m;
 
-	if (r->leader == 0 || (m->type == RAFT_MSG_PROP &&
-				  r->config.disable_proposal_forwarding)) {
+	if (RAFT_GUARD(FORWARD_TO_LEADER, r->leader == 0) ||
+	    (m->type == RAFT_MSG_PROP &&
+		r->config.disable_proposal_forwarding)) {
 		if (m->type != RAFT_MSG_PROP)
 			return RAFT_OK;
 		raft_tell(r, RAFT_TRACE_DROPPED, r->leader, 0, 0);

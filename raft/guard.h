@@ -9,23 +9,160 @@
 
 /* X(name, value when broken, what the rule is) */
 #define RAFT_GUARDS(X)                                                         \
+	/* Elections */                                                        \
 	X(VOTE_ONCE, true, "one vote a term [3.4]")                            \
+	X(VOTE_KEPT, true,                                                     \
+	    "a vote is forgotten with its term, not before [3.4]")             \
+	X(VOTE_NO_LEADER, true, "no vote once the term's leader is known")     \
 	X(VOTE_UP_TO_DATE, true, "no vote for a log behind one's own [3.6.1]") \
-	X(VOTE_AFTER_DISK, false, "votes and acks leave after the disk [3.8]") \
-	X(COMMIT_OWN_TERM, true, "commit only entries of one's term [3.6.2]")  \
-	X(COMMIT_QUORUM, false, "commit what a quorum holds [3.5]")            \
+	X(LOG_TERM, true,                                                      \
+	    "of two logs the later term wins, not the length [3.6.1]")         \
+	X(LOG_LENGTH, true, "of one last term the longer log wins [3.6.1]")    \
+	X(ELECTION_QUORUM, true, "a quorum elects [3.4]")                      \
+	X(ELECTION_LOST, false, "a quorum of refusals ends a campaign [3.4]")  \
+	X(ANSWER_KIND, true, "answers to a question are no votes [9.6]")       \
+	X(ASK_VOTERS, false, "only voters are asked [4.2.1]")                  \
+	X(CAMPAIGN_LEADER, false, "a leader does not campaign")                \
+	X(CAMPAIGN_VOTER, true, "a learner does not campaign [4.2.1]")         \
+	X(CAMPAIGN_SNAPSHOT, true, "store a snapshot, then campaign")          \
+	X(CONF_BEFORE_CAMPAIGN, false, "apply changes, then campaign")         \
+	X(STALE_TERM, false, "ignore messages of earlier terms [3.3]")         \
+	X(STALE_LEADER_TOLD, false,                                            \
+	    "a leader of an earlier term is told [6.2]")                       \
+	X(STALE_PRE_VOTE_TOLD, false,                                          \
+	    "who asks in an earlier term is told [9.6]")                       \
+	X(LEADER_LEADS, true, "only a leader's messages make it one's leader") \
+	X(PRE_VOTE_NEXT_TERM, false, "a question is for the next term [9.6]")  \
+	X(PRE_VOTE_FREE, false,                                                \
+	    "a question is answered whoever has the vote [9.6]")               \
+	X(PRE_VOTE_NO_VOTE, true, "an answer to a question is no vote [9.6]")  \
+	X(PRE_VOTE_NO_TERM, false, "a question changes no term [9.6]")         \
+	X(LEASE, false, "who hears a leader does not depose it [4.2.3]")       \
+	X(CHECK_QUORUM, false,                                                 \
+	    "a leader that hears no quorum steps down [6.2]")                  \
+	X(CHECK_LATELY, false, "heard means since the last check [6.2]")       \
+	/* Replication */                                                      \
 	X(APPEND_MATCH, true, "append only after a matching entry [3.5]")      \
 	X(APPEND_CONFLICT, false, "find where logs conflict [3.5]")            \
-	X(STALE_TERM, false, "ignore messages of earlier terms [3.3]")         \
+	X(APPEND_BELOW_COMMIT, false,                                          \
+	    "what is committed is not compared again [3.5]")                   \
+	X(APPEND_COMMIT, false, "an append commits what it vouches for [3.5]") \
+	X(HEARTBEAT_COMMIT, false,                                             \
+	    "a heartbeat commits only what matches [3.5]")                     \
+	X(COMMIT_OWN_TERM, true, "commit only entries of one's term [3.6.2]")  \
+	X(COMMIT_QUORUM, false, "commit what a quorum holds [3.5]")            \
+	X(COMMIT_FORWARD, false, "the commit index never goes back [3.3]")     \
+	X(COMMIT_IN_LOG, false, "commit nothing that the log does not hold")   \
+	X(MATCH_UNKNOWN, false, "a new leader knows of no peer's log [3.5]")   \
+	X(MATCH_FORWARD, false,                                                \
+	    "a late acknowledgement changes nothing [3.5]")                    \
+	X(ACK_OF_SENT, false, "nobody holds what was never sent")              \
+	X(NEXT_PAST_MATCH, true, "a refusal does not undo an acknowledgement") \
+	X(REJECT_OLD, false, "a refusal of what matched since is late")        \
+	X(REJECT_PROBED, false, "only the refusal of the last probe counts")   \
+	X(REJECT_PROBES, false, "who refused is probed [10.2.1]")              \
+	X(HEARTBEAT_RESENDS, false,                                            \
+	    "a heartbeat's answer restarts what was lost")                     \
+	X(UNREACHABLE_PROBES, false,                                           \
+	    "who cannot be reached is probed [10.2.1]")                        \
+	X(PROBE_ONE, false, "one probe at a time")                             \
+	X(WINDOW_MSGS, false,                                                  \
+	    "a window bounds the messages in flight [10.2.1]")                 \
+	X(WINDOW_BYTES, false, "a window bounds the bytes in flight [10.2.1]") \
+	X(QUOTA, false, "uncommitted proposals are bounded")                   \
+	X(QUOTA_ONE, true, "one proposal passes, however large")               \
+	X(QUOTA_EMPTY, true, "what is empty passes any quota")                 \
+	X(FORWARD_TO_LEADER, false, "nothing is forwarded to nobody")          \
+	X(PROPOSE_MEMBER, false,                                               \
+	    "a leader that was removed takes no proposals")                    \
+	/* Durability */                                                       \
+	X(ACK_AFTER_DISK, false, "acks leave after the disk [3.8]")            \
+	X(VOTE_AFTER_DISK, false, "votes leave after the disk [3.8]")          \
+	X(PRE_VOTE_AFTER_DISK, false, "answers leave after the disk [3.8]")    \
+	X(REQUEST_AFTER_DISK, false,                                           \
+	    "requests for votes leave after the disk [3.8]")                   \
+	X(HARD_TERM, false, "a new term goes to the disk [3.8]")               \
+	X(HARD_VOTE, false, "a vote goes to the disk [3.8]")                   \
+	X(HARD_COMMIT, false, "a commit index goes to the disk")               \
+	X(SYNC_ENTRIES, false, "entries are synced [3.8]")                     \
+	X(SYNC_VOTE, false, "a vote is synced [3.8]")                          \
+	X(SYNC_TERM, false, "a term is synced [3.8]")                          \
+	X(ANSWERS_KEPT, true, "an answer that needs no write leaves too")      \
 	X(STABLE_TERM, true, "a storage ack names the term it wrote")          \
+	X(REPLACED_WRITTEN, false,                                             \
+	    "what replaces an entry is written again [3.5]")                   \
+	X(APPLY_DURABLE, false, "apply only what the disk holds")              \
+	X(APPLY_PAUSES, true, "what is being applied is bounded")              \
+	X(APPLIED_FORWARD, true, "the applied index never goes back")          \
+	X(APPLIED_IS_COMMITTED, false, "what was applied was committed")       \
+	X(RESTART_COMMIT, false, "no start without what was committed [3.8]")  \
+	X(RESTART_APPLIED, false, "no start without what was applied [3.8]")   \
+	X(RESTART_GAP, false, "no start with a gap before the log [5.1]")      \
+	/* Membership */                                                       \
 	X(CONF_PENDING, false, "one membership change at a time [4.1]")        \
-	X(CONF_BEFORE_CAMPAIGN, false, "apply changes, then campaign")         \
+	X(CONF_AT_ELECTION, false,                                             \
+	    "a new leader takes its log for pending [4.1]")                    \
+	X(CONF_IN_JOINT, true,                                                 \
+	    "in a joint, leave; else there is none to leave [4.3]")            \
+	X(CONF_DECODES, false, "no change is taken that cannot be read")       \
+	X(CONF_BEFORE_SNAPSHOT, true,                                          \
+	    "a change from before a snapshot is late")                         \
+	X(JOINT_COMMITS, false, "both halves of a joint commit [4.3]")         \
+	X(JOINT_ELECTS, false, "both halves of a joint elect [4.3]")           \
+	X(JOINT_ONCE, false, "no joint inside a joint [4.3]")                  \
+	X(JOINT_OF_NOBODY, false, "no joint of an empty half [4.3]")           \
+	X(SIMPLE_IN_JOINT, false, "no simple change inside a joint [4.3]")     \
+	X(SOMEBODY_VOTES, false, "no change leaves nobody to vote [4]")        \
+	X(LEARNERS_NEXT, false,                                                \
+	    "a voter of the old half stays one until it ends [4.3]")           \
+	X(OUTGOING_STAYS, true,                                                \
+	    "who leaves is a peer while the old half votes [4.3]")             \
+	X(LEAVE_IF_TOLD, true, "a joint leaves itself only if told so [4.3]")  \
+	X(LEAVE_BY_LEADER, true, "a leader leaves a joint [4.3]")              \
+	X(LEAVE_ONCE, true, "a joint is left once, after it is entered [4.3]") \
+	X(LEAVE_WHAT, false, "what is no joint is not left [4.3]")             \
+	X(LEAVE_KEEPS_VOTERS, true,                                            \
+	    "who leaves with the old half is no voter [4.3]")                  \
+	X(LEAVE_KEEPS_LEARNERS, true,                                          \
+	    "who leaves with the old half is no learner [4.3]")                \
+	X(REMOVED_STEPS_DOWN, false,                                           \
+	    "a removed leader steps down if told so [4.2.2]")                  \
+	/* Reads */                                                            \
 	X(READ_OWN_TERM, true, "no read before the term's no-op [6.4]")        \
 	X(READ_QUORUM, true, "a quorum confirms the leader of a read [6.4]")   \
-	X(ELECTION_QUORUM, true, "a quorum elects [3.4]")                      \
-	X(HEARTBEAT_COMMIT, false, "a heartbeat commits only what matches")    \
-	X(JOINT_COMMITS, false, "both halves of a joint commit [4.3]")         \
-	X(JOINT_ELECTS, false, "both halves of a joint elect [4.3]")
+	X(READ_ROUND, true, "an answer confirms its own round [6.4]")          \
+	X(READ_TERM, false, "a read does not outlive its term [6.4]")          \
+	X(READ_SAFE, true, "no lease unless asked for [6.4.1]")                \
+	X(LONE_IN_JOINT, true, "one voter and an old half are not one [6.4]")  \
+	X(LONE_ITSELF, true, "a removed leader is no lone voter [6.4]")        \
+	/* Transfer */                                                         \
+	X(TRANSFER_VOTER, false, "leadership goes to no learner [3.10]")       \
+	X(TRANSFER_CAUGHT_UP, true,                                            \
+	    "who gets leadership has the whole log [3.10]")                    \
+	X(TRANSFER_STOPS_PROPOSALS, false,                                     \
+	    "no proposals during a transfer [3.10]")                           \
+	X(TRANSFER_ENDS, false, "a transfer has one election timeout [3.10]")  \
+	X(TRANSFER_AGAIN, false, "asking again gives no more time [3.10]")     \
+	X(TRANSFER_TO_LEAVER, false, "no transfer to one that leaves [3.10]")  \
+	X(TRANSFER_FORCES, true,                                               \
+	    "a transfer deposes a leader that is heard [4.2.3]")               \
+	/* Snapshots */                                                        \
+	X(SNAP_OLD, false, "a snapshot never goes back [5.1]")                 \
+	X(SNAP_FOR_US, false, "a snapshot without us is not ours [5.1]")       \
+	X(SNAP_MATCHES, false, "a snapshot cuts no log that holds it [5.1]")   \
+	X(SNAP_STORED, false, "of two snapshots the later stays")              \
+	X(STALE_SNAPSHOT, false, "a snapshot is stored, whatever the term")    \
+	X(APPLY_AFTER_SNAPSHOT, true, "nothing is applied across a snapshot")  \
+	X(SNAP_CAUGHT_UP, true, "a snapshot is waited for until it is passed") \
+	X(SNAP_FAILED, false, "a snapshot that failed is no progress")         \
+	X(SNAP_PROBED_PAST, false, "a snapshot that arrived is probed past")   \
+	X(SNAP_ACTIVE, false, "no snapshot to one that is not heard")          \
+	/* What peers say */                                                   \
+	X(PEER_LOCAL, false, "peers send no local messages")                   \
+	X(PEER_ENTRIES, false, "entries come in order, of no later term")      \
+	X(PEER_TERM, true, "a peer's message has a term")                      \
+	X(PEER_STORAGE, false, "peers do not answer for the disk")             \
+	X(PEER_MEMBER, false, "only members answer [4.2.3]")
 
 enum raft_guard {
 #define X(name, broken, what) RAFT_GUARD_##name,

@@ -12,7 +12,7 @@ static bool send_snapshot(struct raft *r, struct progress *p)
 	int rc;
 
 	/* A peer that has not spoken lately would not hear it either. */
-	if (!p->recent_active)
+	if (RAFT_GUARD(SNAP_ACTIVE, !p->recent_active))
 		return false;
 	rc = log_snapshot(&r->log, &s);
 	if (rc == RAFT_ESNAP_NOT_READY)
@@ -111,8 +111,9 @@ static bool take_quota(struct raft *r, size_t bytes)
 
 	/* One proposal always passes, however large; empty ones too: a
 	 * leader must be able to commit its no-op and leave a joint. */
-	if (max != 0 && bytes > 0 && r->uncommitted_size > 0 &&
-	    r->uncommitted_size + bytes > max)
+	if (max != 0 && RAFT_GUARD(QUOTA_EMPTY, bytes > 0) &&
+	    RAFT_GUARD(QUOTA_ONE, r->uncommitted_size > 0) &&
+	    RAFT_GUARD(QUOTA, r->uncommitted_size + bytes > max))
 		return false;
 	r->uncommitted_size += bytes;
 	return true;
@@ -184,12 +185,13 @@ static enum raft_conf_fault change_fault(
 	bool joint = r->tracker.conf.voters_outgoing_n > 0;
 	bool leave;
 
-	if (raft_conf_change_decode(e->data, &c) != RAFT_OK)
+	if (RAFT_GUARD(
+		CONF_DECODES, raft_conf_change_decode(e->data, &c) != RAFT_OK))
 		return RAFT_CONF_INVALID;
 	leave = c.n == 0 && c.transition == RAFT_AUTO;
 	if (RAFT_GUARD(CONF_PENDING, pending > r->log.applied))
 		return RAFT_CONF_PENDING;
-	if (joint == leave)
+	if (RAFT_GUARD(CONF_IN_JOINT, joint == leave))
 		return RAFT_CONF_FINE;
 	return joint ? RAFT_CONF_JOINT : RAFT_CONF_NOT_JOINT;
 }
@@ -221,7 +223,9 @@ static int propose(struct raft *r, const struct raft_message *m)
 	struct raft_entry *e;
 	bool taken;
 
-	if (tracker_find(&r->tracker, r->id) == NULL || r->transferee != 0)
+	if (RAFT_GUARD(
+		PROPOSE_MEMBER, tracker_find(&r->tracker, r->id) == NULL) ||
+	    RAFT_GUARD(TRANSFER_STOPS_PROPOSALS, r->transferee != 0))
 		return RAFT_EDROPPED;
 	if (raft_fail(r, log_last_index(&r->log, &last)) != RAFT_OK)
 		return r->fatal;
@@ -249,8 +253,10 @@ void leader_leave_joint(struct raft *r)
 	    .entries = &leave,
 	    .entries_n = 1};
 
-	if (r->tracker.conf.auto_leave && r->state == RAFT_LEADER &&
-	    r->log.applied >= r->pending_conf && propose(r, &m) == RAFT_OK)
+	if (RAFT_GUARD(LEAVE_IF_TOLD, r->tracker.conf.auto_leave) &&
+	    RAFT_GUARD(LEAVE_BY_LEADER, r->state == RAFT_LEADER) &&
+	    RAFT_GUARD(LEAVE_ONCE, r->log.applied >= r->pending_conf) &&
+	    propose(r, &m) == RAFT_OK)
 		raft_tell(r, RAFT_TRACE_CONF_LEAVE, 0, 0, 0);
 }
 
@@ -271,7 +277,7 @@ static void append_rejected(
 	if (!progress_maybe_decrement(p, m->index, next))
 		return;
 	raft_tell(r, RAFT_TRACE_DECREASED, p->id, p->next, 0);
-	if (p->state == RAFT_REPLICATE)
+	if (RAFT_GUARD(REJECT_PROBES, p->state == RAFT_REPLICATE))
 		progress_become_probe(p);
 	leader_send_append(r, p, true);
 }
@@ -285,7 +291,7 @@ static void progress_moved(
 	case RAFT_PROBE: progress_become_replicate(p); break;
 	case RAFT_SNAPSHOTTING:
 		raft_fail(r, log_first_index(&r->log, &first));
-		if (p->match + 1 >= first) {
+		if (RAFT_GUARD(SNAP_CAUGHT_UP, p->match + 1 >= first)) {
 			raft_tell(r, RAFT_TRACE_SNAP_ENOUGH, p->id, p->match,
 			    p->pending_snapshot);
 			progress_become_probe(p);
@@ -310,7 +316,7 @@ static void append_accepted(
 	raft_index last = 0;
 
 	if (raft_fail(r, log_last_index(&r->log, &last)) != RAFT_OK ||
-	    m->index > last)
+	    RAFT_GUARD(ACK_OF_SENT, m->index > last))
 		return; /* nobody holds what was never sent */
 	if (!progress_maybe_update(p, m->index) &&
 	    !(p->match == m->index && p->state == RAFT_PROBE))
@@ -327,7 +333,8 @@ static void append_accepted(
 		return;
 	while (leader_send_append(r, p, false))
 		;
-	if (id == r->transferee && p->match == last)
+	if (id == r->transferee &&
+	    RAFT_GUARD(TRANSFER_CAUGHT_UP, p->match == last))
 		send_timeout_now(r, id);
 }
 
@@ -340,7 +347,8 @@ static void heartbeat_answered(
 	p->flow_paused = false;
 	raft_fail(r, log_last_index(&r->log, &last));
 	/* Something was lost, or never sent. */
-	if (p->match < last || p->state == RAFT_PROBE)
+	if (RAFT_GUARD(
+		HEARTBEAT_RESENDS, p->match < last || p->state == RAFT_PROBE))
 		leader_send_append(r, p, true);
 	if (m->context != 0)
 		reads_ack(r, m);
@@ -350,7 +358,7 @@ static void snapshot_reported(struct progress *p, const struct raft_message *m)
 {
 	if (p->state != RAFT_SNAPSHOTTING)
 		return;
-	if (m->reject)
+	if (RAFT_GUARD(SNAP_FAILED, m->reject))
 		p->pending_snapshot = 0;
 	progress_become_probe(p);
 	/* Wait for its APP_RESP, or a heartbeat, before the next append. */
@@ -369,7 +377,8 @@ static void transfer(struct raft *r, struct progress *p)
 {
 	raft_index last = 0;
 
-	if (p->learner || r->transferee == p->id)
+	if (RAFT_GUARD(TRANSFER_VOTER, p->learner) ||
+	    RAFT_GUARD(TRANSFER_AGAIN, r->transferee == p->id))
 		return;
 	if (r->transferee != 0)
 		leader_abort_transfer(r);
@@ -381,7 +390,7 @@ static void transfer(struct raft *r, struct progress *p)
 	r->transferee = p->id;
 	raft_tell(r, RAFT_TRACE_TRANSFER, p->id, 0, 0);
 	raft_fail(r, log_last_index(&r->log, &last));
-	if (p->match == last)
+	if (RAFT_GUARD(TRANSFER_CAUGHT_UP, p->match == last))
 		send_timeout_now(r, p->id);
 	else
 		leader_send_append(r, p, true);
@@ -396,12 +405,12 @@ static void check_quorum(struct raft *r)
 
 	if (self != NULL)
 		self->recent_active = true;
-	if (!tracker_quorum_active(&r->tracker)) {
+	if (RAFT_GUARD(CHECK_QUORUM, !tracker_quorum_active(&r->tracker))) {
 		raft_tell(r, RAFT_TRACE_NO_QUORUM, 0, 0, 0);
 		raft_become_follower(r, r->term, 0);
 	}
 	for (size_t i = 0; i < r->tracker.n; i++)
-		if (r->tracker.peers[i].id != r->id)
+		if (RAFT_GUARD(CHECK_LATELY, r->tracker.peers[i].id != r->id))
 			r->tracker.peers[i].recent_active = false;
 }
 
@@ -420,7 +429,7 @@ static void step_from_peer(
 	case RAFT_MSG_SNAP_STATUS: snapshot_reported(p, m); break;
 	case RAFT_MSG_UNREACHABLE:
 		/* In-flight messages are probably lost: probe. */
-		if (p->state == RAFT_REPLICATE)
+		if (RAFT_GUARD(UNREACHABLE_PROBES, p->state == RAFT_REPLICATE))
 			progress_become_probe(p);
 		raft_tell(r, RAFT_TRACE_UNREACHABLE, p->id, 0, 0);
 		break;

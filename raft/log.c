@@ -119,7 +119,8 @@ bool log_up_to_date(const struct raft_log *l, struct raft_entry_id last)
 	if (log_last(l, &mine) != RAFT_OK)
 		return false;
 	return last.term > mine.term ||
-	       (last.term == mine.term && last.index >= mine.index);
+	       (RAFT_GUARD(LOG_TERM, last.term == mine.term) &&
+		   RAFT_GUARD(LOG_LENGTH, last.index >= mine.index));
 }
 
 /* Entries of storage below the tail: at least one, at most hi - lo. */
@@ -254,7 +255,7 @@ int log_append(struct raft_log *l, const struct raft_entry *e, size_t n)
 	l->tail_n = keep;
 	if (from <= l->offset)
 		l->offset = l->offset_in_progress = from;
-	else if (l->offset_in_progress > from)
+	else if (RAFT_GUARD(REPLACED_WRITTEN, l->offset_in_progress > from))
 		l->offset_in_progress = from;
 	for (size_t i = 0; i < n; i++) {
 		struct raft_entry copy = e[i];
@@ -315,7 +316,8 @@ int log_maybe_append(struct raft_log *l, struct raft_entry_id prev,
 		if (rc != RAFT_OK)
 			return rc;
 	}
-	return log_commit_to(l, commit < *last ? commit : *last);
+	return log_commit_to(
+	    l, RAFT_GUARD(APPEND_COMMIT, commit > *last) ? *last : commit);
 }
 
 void log_find_conflict(const struct raft_log *l, raft_index i, raft_term term,
@@ -344,11 +346,11 @@ int log_commit_to(struct raft_log *l, raft_index i)
 	raft_index last;
 	int rc;
 
-	if (i <= l->committed)
+	if (RAFT_GUARD(COMMIT_FORWARD, i <= l->committed))
 		return RAFT_OK;
 	if ((rc = log_last_index(l, &last)) != RAFT_OK)
 		return rc;
-	if (i > last)
+	if (RAFT_GUARD(COMMIT_IN_LOG, i > last))
 		return RAFT_EINVAL; /* this log was truncated, or lost */
 	l->committed = i;
 	return RAFT_OK;
@@ -394,13 +396,12 @@ void log_stable_to(struct raft_log *l, struct raft_entry_id id)
 	memmove(l->tail, l->tail + n, (l->tail_n - n) * sizeof(*l->tail));
 	l->tail_n -= n;
 	l->offset = id.index + 1;
-	if (l->offset_in_progress < l->offset)
-		l->offset_in_progress = l->offset;
 }
 
 void log_snapshot_stored(struct raft_log *l, raft_index i)
 {
-	if (l->snapshot == NULL || l->snapshot->index != i)
+	if (l->snapshot == NULL ||
+	    RAFT_GUARD(SNAP_STORED, l->snapshot->index != i))
 		return;
 	free(l->snapshot);
 	l->snapshot = NULL;
@@ -418,8 +419,10 @@ void log_applied_to(struct raft_log *l, raft_index i, size_t size)
 
 static raft_index max_appliable(const struct raft_log *l, bool unstable_too)
 {
-	return !unstable_too && l->committed >= l->offset ? l->offset - 1
-							  : l->committed;
+	return RAFT_GUARD(APPLY_DURABLE, !unstable_too) &&
+		       l->committed >= l->offset
+		   ? l->offset - 1
+		   : l->committed;
 }
 
 void log_accept_applying(
@@ -433,7 +436,8 @@ void log_accept_applying(
 
 bool log_has_committed(const struct raft_log *l, bool unstable_too)
 {
-	return !l->applying_paused && l->snapshot == NULL &&
+	return RAFT_GUARD(APPLY_PAUSES, !l->applying_paused) &&
+	       RAFT_GUARD(APPLY_AFTER_SNAPSHOT, l->snapshot == NULL) &&
 	       l->applying < max_appliable(l, unstable_too);
 }
 

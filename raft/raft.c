@@ -75,12 +75,13 @@ static int restart(struct raft *r)
 	/* What was cut off the log, or applied, was committed, even if the
 	 * disk lost that commit index. */
 	applied = r->config.applied;
-	if (hs.commit > last || applied > last ||
-	    (applied != 0 && applied < r->log.applied))
+	if (RAFT_GUARD(RESTART_COMMIT, hs.commit > last) ||
+	    RAFT_GUARD(RESTART_APPLIED, applied > last) ||
+	    RAFT_GUARD(RESTART_GAP, applied != 0 && applied < r->log.applied))
 		return RAFT_EINVAL;
 	if (hs.commit > r->log.committed)
 		r->log.committed = hs.commit;
-	if (applied > r->log.committed)
+	if (RAFT_GUARD(APPLIED_IS_COMMITTED, applied > r->log.committed))
 		r->log.committed = applied;
 	if (applied > r->log.applied)
 		log_applied_to(&r->log, applied, 0);
@@ -149,10 +150,12 @@ static bool carries_own_term(enum raft_message_type t)
  * (With sync storage everything but a leader's APPs waits.) */
 static bool waits_for_disk(const struct raft *r, enum raft_message_type t)
 {
-	return t == RAFT_MSG_APP_RESP || t == RAFT_MSG_VOTE_RESP ||
-	       t == RAFT_MSG_PRE_VOTE_RESP ||
-	       (t == RAFT_MSG_VOTE && r->config.async_storage &&
-		   !r->config.early_vote_requests);
+	return RAFT_GUARD(ACK_AFTER_DISK, t == RAFT_MSG_APP_RESP) ||
+	       RAFT_GUARD(VOTE_AFTER_DISK, t == RAFT_MSG_VOTE_RESP) ||
+	       RAFT_GUARD(PRE_VOTE_AFTER_DISK, t == RAFT_MSG_PRE_VOTE_RESP) ||
+	       RAFT_GUARD(REQUEST_AFTER_DISK,
+		   t == RAFT_MSG_VOTE && r->config.async_storage &&
+		       !r->config.early_vote_requests);
 }
 
 void raft_send(struct raft *r, struct raft_message m)
@@ -165,8 +168,7 @@ void raft_send(struct raft *r, struct raft_message m)
 	if (!carries_own_term(m.type) && m.type != RAFT_MSG_PROP &&
 	    m.type != RAFT_MSG_READ_INDEX)
 		m.term = r->term;
-	if (waits_for_disk(r, m.type) &&
-	    (m.to == r->id || RAFT_GUARD(VOTE_AFTER_DISK, true)))
+	if (waits_for_disk(r, m.type))
 		q = &r->after_append;
 	raft_fail(r, queue_add(q, &m));
 }
@@ -177,7 +179,7 @@ static void reset(struct raft *r, raft_term term)
 {
 	raft_index last = 0;
 
-	if (r->term != term) {
+	if (RAFT_GUARD(VOTE_KEPT, r->term != term)) {
 		r->term = term;
 		r->vote = 0;
 	}
@@ -190,7 +192,7 @@ static void reset(struct raft *r, raft_term term)
 	for (size_t i = 0; i < r->tracker.n; i++) {
 		struct progress *p = &r->tracker.peers[i];
 
-		p->match = p->id == r->id ? last : 0;
+		p->match = RAFT_GUARD(MATCH_UNKNOWN, p->id != r->id) ? 0 : last;
 		p->next = last + 1;
 		p->sent_commit = 0;
 		p->state = RAFT_PROBE;
@@ -201,7 +203,8 @@ static void reset(struct raft *r, raft_term term)
 	}
 	r->pending_conf = 0;
 	r->uncommitted_size = 0;
-	reads_reset(&r->reads);
+	if (RAFT_GUARD(READ_TERM, true))
+		reads_reset(&r->reads);
 }
 
 static void became(struct raft *r, enum raft_state s)
@@ -247,7 +250,8 @@ void raft_become_leader(struct raft *r)
 	}
 	/* Whatever is in the log might be a change that is not applied yet:
 	 * none is taken before all of it is [4.1]. */
-	raft_fail(r, log_last_index(&r->log, &r->pending_conf));
+	if (RAFT_GUARD(CONF_AT_ELECTION, true))
+		raft_fail(r, log_last_index(&r->log, &r->pending_conf));
 	became(r, RAFT_LEADER);
 	/* the term's no-op [3.6.2, 6.4] */
 	leader_append(r, &noop, 1);
@@ -276,7 +280,8 @@ static void tick_leader(struct raft *r)
 		}
 		/* A transfer that takes an election timeout is over [3.10];
 		 * the end of a joint may have waited for that. */
-		if (r->state == RAFT_LEADER && r->transferee != 0) {
+		if (r->state == RAFT_LEADER &&
+		    RAFT_GUARD(TRANSFER_ENDS, r->transferee != 0)) {
 			leader_abort_transfer(r);
 			leader_leave_joint(r);
 		}
@@ -314,13 +319,15 @@ static void snapshot_stored(struct raft *r, const struct raft_snapshot *s)
 /* A message of an earlier term [3.3]. */
 static void step_stale(struct raft *r, const struct raft_message *m)
 {
-	if ((r->config.check_quorum || r->config.pre_vote) &&
+	if (RAFT_GUARD(STALE_LEADER_TOLD,
+		r->config.check_quorum || r->config.pre_vote) &&
 	    (m->type == RAFT_MSG_HEARTBEAT || m->type == RAFT_MSG_APP)) {
 		/* A leader cut off by a higher term that we got to without it
 		 * hears of that term, and steps down [6.2, 9.6]. */
 		raft_send(r, (struct raft_message){
 				 .to = m->from, .type = RAFT_MSG_APP_RESP});
-	} else if (m->type == RAFT_MSG_PRE_VOTE) {
+	} else if (RAFT_GUARD(
+		       STALE_PRE_VOTE_TOLD, m->type == RAFT_MSG_PRE_VOTE)) {
 		raft_tell(r, RAFT_TRACE_VOTE, m->from, 0, 0);
 		raft_send(r, (struct raft_message){.to = m->from,
 				 .term = r->term,
@@ -332,7 +339,7 @@ static void step_stale(struct raft *r, const struct raft_message *m)
 		if (m->index != 0)
 			raft_tell(
 			    r, RAFT_TRACE_STALE_ACK, 0, m->index, m->log_term);
-		if (m->snapshot != NULL)
+		if (RAFT_GUARD(STALE_SNAPSHOT, m->snapshot != NULL))
 			snapshot_stored(r, m->snapshot);
 	} else {
 		raft_tell(r, RAFT_TRACE_IGNORED, m->from, 0, 0);
@@ -343,21 +350,25 @@ static void step_stale(struct raft *r, const struct raft_message *m)
 static bool step_newer(struct raft *r, const struct raft_message *m)
 {
 	bool vote = m->type == RAFT_MSG_VOTE || m->type == RAFT_MSG_PRE_VOTE;
+	bool hears = r->config.check_quorum && r->leader != 0 &&
+		     r->election_elapsed < r->config.election_ticks;
 
 	/* Whoever hears a leader does not help to depose it [4.2.3]. */
-	if (vote && m->context != RAFT_CAMPAIGN_TRANSFER_CONTEXT &&
-	    r->config.check_quorum && r->leader != 0 &&
-	    r->election_elapsed < r->config.election_ticks) {
+	if (vote && RAFT_GUARD(LEASE, hears) &&
+	    RAFT_GUARD(TRANSFER_FORCES,
+		m->context != RAFT_CAMPAIGN_TRANSFER_CONTEXT)) {
 		raft_tell(r, RAFT_TRACE_IGNORED, m->from, 0, 0);
 		return false;
 	}
-	if (m->type == RAFT_MSG_PRE_VOTE ||
-	    (m->type == RAFT_MSG_PRE_VOTE_RESP && !m->reject))
+	if (RAFT_GUARD(PRE_VOTE_NO_TERM,
+		m->type == RAFT_MSG_PRE_VOTE ||
+		    (m->type == RAFT_MSG_PRE_VOTE_RESP && !m->reject)))
 		return true; /* a question changes no term */
 	raft_tell(r, RAFT_TRACE_NEWER_TERM, m->from, 0, 0);
 	raft_become_follower(r, m->term,
-	    m->type == RAFT_MSG_APP || m->type == RAFT_MSG_HEARTBEAT ||
-		    m->type == RAFT_MSG_SNAP
+	    RAFT_GUARD(LEADER_LEADS, m->type == RAFT_MSG_APP ||
+					 m->type == RAFT_MSG_HEARTBEAT ||
+					 m->type == RAFT_MSG_SNAP)
 		? m->from
 		: 0);
 	return true;
@@ -440,11 +451,13 @@ static bool is_response(enum raft_message_type t)
 /* What a correct peer could have sent: the rest of the core relies on it. */
 static bool well_formed(const struct raft_message *m)
 {
-	if ((unsigned)m->type >= RAFT_MSG_TYPES || local_type(m->type))
+	if ((unsigned)m->type >= RAFT_MSG_TYPES ||
+	    RAFT_GUARD(PEER_LOCAL, local_type(m->type)))
 		return false;
 	for (size_t i = 0; i < m->entries_n && m->type == RAFT_MSG_APP; i++)
-		if (m->entries[i].index != m->index + 1 + i ||
-		    m->entries[i].term > m->term)
+		if (RAFT_GUARD(
+			PEER_ENTRIES, m->entries[i].index != m->index + 1 + i ||
+					  m->entries[i].term > m->term))
 			return false;
 	switch (m->type) {
 	case RAFT_MSG_PROP: return m->entries_n > 0 && m->term == 0;
@@ -453,7 +466,9 @@ static bool well_formed(const struct raft_message *m)
 		       m->term != 0;
 	case RAFT_MSG_READ_INDEX: return m->term == 0;
 	case RAFT_MSG_TRANSFER_LEADER: return m->from != 0;
-	default: return m->term != 0 || storage_response(m->type);
+	default:
+		return RAFT_GUARD(PEER_TERM, m->term != 0) ||
+		       storage_response(m->type);
 	}
 }
 
@@ -462,11 +477,13 @@ int raft_step(struct raft *r, const struct raft_message *m)
 	if (r->fatal != RAFT_OK)
 		return r->fatal;
 	if (!well_formed(m) ||
-	    (storage_response(m->type) && m->from != RAFT_APPEND_THREAD &&
-		m->from != RAFT_APPLY_THREAD))
+	    RAFT_GUARD(PEER_STORAGE, storage_response(m->type) &&
+					 m->from != RAFT_APPEND_THREAD &&
+					 m->from != RAFT_APPLY_THREAD))
 		return RAFT_EINVAL;
 	/* A response from somebody who is no longer a member. */
-	if (is_response(m->type) && tracker_find(&r->tracker, m->from) == NULL)
+	if (RAFT_GUARD(PEER_MEMBER, is_response(m->type)) &&
+	    tracker_find(&r->tracker, m->from) == NULL)
 		return RAFT_ENOTFOUND;
 	return raft_step_any(r, m);
 }
@@ -526,7 +543,8 @@ int raft_apply_conf_change(struct raft *r, const struct raft_conf_change *c,
 	rc = log_last_index(&r->log, &last);
 	/* The configuration of a snapshot that waits for the disk is later
 	 * than any change still to be applied. */
-	if (rc == RAFT_OK && r->log.snapshot == NULL)
+	if (rc == RAFT_OK &&
+	    RAFT_GUARD(CONF_BEFORE_SNAPSHOT, r->log.snapshot == NULL))
 		rc = conf_apply(&r->tracker, c, last);
 	if (rc == RAFT_OK)
 		raft_switch_conf(r);

@@ -113,7 +113,7 @@ void reads_request(struct raft *r, const struct raft_message *m)
 	}
 	/* A leader that was removed and has not noticed is no lone voter. */
 	if (tracker_only_voter(&r->tracker, r->id) ||
-	    r->config.read_mode == RAFT_READ_LEASE)
+	    RAFT_GUARD(READ_SAFE, r->config.read_mode == RAFT_READ_LEASE))
 		answer(r, m->from, r->log.committed, m->context);
 	else
 		enqueue(r, m);
@@ -145,7 +145,7 @@ void reads_ack(struct raft *r, const struct raft_message *m)
 	size_t at;
 
 	for (at = 0; at < s->n; at++)
-		if (s->queue[at].round == m->context) {
+		if (RAFT_GUARD(READ_ROUND, s->queue[at].round == m->context)) {
 			q = &s->queue[at];
 			break;
 		}

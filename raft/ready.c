@@ -20,15 +20,19 @@ void ready_free(struct raft *r)
 
 void raft_applied_to(struct raft *r, raft_index i, size_t size)
 {
-	log_applied_to(&r->log, i > r->log.applied ? i : r->log.applied, size);
+	log_applied_to(&r->log,
+	    RAFT_GUARD(APPLIED_FORWARD, i > r->log.applied) ? i
+							    : r->log.applied,
+	    size);
 	leader_leave_joint(r);
 }
 
 static bool hard_differs(
     const struct raft_hard_state *a, const struct raft_hard_state *b)
 {
-	return a->term != b->term || a->vote != b->vote ||
-	       a->commit != b->commit;
+	return RAFT_GUARD(HARD_TERM, a->term != b->term) ||
+	       RAFT_GUARD(HARD_VOTE, a->vote != b->vote) ||
+	       RAFT_GUARD(HARD_COMMIT, a->commit != b->commit);
 }
 
 static bool entries_to_give(const struct raft *r)
@@ -93,7 +97,7 @@ static void add_storage_append(struct raft *r, const struct raft_ready *rd)
 	struct raft_queue *q = &r->after_append;
 
 	if (rd->entries_n == 0 && !rd->hard_changed && rd->snapshot == NULL &&
-	    q->n == 0)
+	    RAFT_GUARD(ANSWERS_KEPT, q->n == 0))
 		return;
 	if (rd->hard_changed) {
 		m.term = rd->hard.term;
@@ -246,9 +250,10 @@ int raft_ready(struct raft *r, struct raft_ready *out)
 	if ((rc = give_entries(r, out)) != RAFT_OK)
 		return raft_fail(r, rc);
 	out->committed = r->given_committed;
-	out->must_sync = out->entries_n > 0 ||
-			 out->hard.vote != r->prev_hard.vote ||
-			 out->hard.term != r->prev_hard.term;
+	out->must_sync =
+	    RAFT_GUARD(SYNC_ENTRIES, out->entries_n > 0) ||
+	    RAFT_GUARD(SYNC_VOTE, out->hard.vote != r->prev_hard.vote) ||
+	    RAFT_GUARD(SYNC_TERM, out->hard.term != r->prev_hard.term);
 	out->read_states = r->given_reads = r->read_states;
 	out->read_states_n = r->read_states_n;
 	r->read_states = NULL;

@@ -56,8 +56,9 @@ void tracker_free(struct tracker *t)
 
 bool tracker_only_voter(const struct tracker *t, raft_id id)
 {
-	return t->conf.voters_n == 1 && t->conf.voters_outgoing_n == 0 &&
-	       t->conf.voters[0] == id;
+	return t->conf.voters_n == 1 &&
+	       RAFT_GUARD(LONE_IN_JOINT, t->conf.voters_outgoing_n == 0) &&
+	       RAFT_GUARD(LONE_ITSELF, t->conf.voters[0] == id);
 }
 
 bool tracker_is_voter(const struct tracker *t, raft_id id)
@@ -221,9 +222,9 @@ bool tracker_quorum_active(struct tracker *t)
 
 bool inflights_full(const struct inflights *f, const struct tracker *t)
 {
-	return f->n >= t->max_inflight_msgs ||
+	return RAFT_GUARD(WINDOW_MSGS, f->n >= t->max_inflight_msgs) ||
 	       (t->max_inflight_bytes != 0 &&
-		   f->bytes >= t->max_inflight_bytes);
+		   RAFT_GUARD(WINDOW_BYTES, f->bytes >= t->max_inflight_bytes));
 }
 
 static int inflights_grow(struct inflights *f, size_t limit)
@@ -296,7 +297,7 @@ void progress_become_probe(struct progress *p)
 	reset_state(p, RAFT_PROBE);
 	p->next = p->match + 1;
 	/* A snapshot that arrived is probed for just past it. */
-	if (was_snapshot && pending + 1 > p->next)
+	if (RAFT_GUARD(SNAP_PROBED_PAST, was_snapshot) && pending + 1 > p->next)
 		p->next = pending + 1;
 	clamp_sent_commit(p);
 }
@@ -317,7 +318,7 @@ void progress_become_snapshot(struct progress *p, raft_index i)
 
 bool progress_maybe_update(struct progress *p, raft_index i)
 {
-	if (i <= p->match)
+	if (RAFT_GUARD(MATCH_FORWARD, i <= p->match))
 		return false;
 	p->match = i;
 	if (p->next <= i)
@@ -332,16 +333,17 @@ bool progress_maybe_decrement(
 	raft_index next;
 
 	if (p->state == RAFT_REPLICATE) {
-		if (rejected <= p->match)
+		if (RAFT_GUARD(REJECT_OLD, rejected <= p->match))
 			return false; /* stale */
 		p->next = p->match + 1;
 		clamp_sent_commit(p);
 		return true;
 	}
-	if (p->next - 1 != rejected)
+	if (RAFT_GUARD(REJECT_PROBED, p->next - 1 != rejected))
 		return false; /* stale */
 	next = rejected < hint + 1 ? rejected : hint + 1;
-	p->next = next > p->match + 1 ? next : p->match + 1;
+	p->next =
+	    RAFT_GUARD(NEXT_PAST_MATCH, next > p->match) ? next : p->match + 1;
 	clamp_sent_commit(p);
 	p->flow_paused = false;
 	return true;
@@ -364,7 +366,8 @@ int progress_sent(
 			    inflights_add(&p->inflights, p->next - 1, bytes, t);
 		}
 		p->flow_paused = inflights_full(&p->inflights, t);
-	} else if (p->state == RAFT_PROBE && entries > 0) {
+	} else if (RAFT_GUARD(
+		       PROBE_ONE, p->state == RAFT_PROBE && entries > 0)) {
 		p->flow_paused = true;
 	}
 	return rc;

@@ -304,6 +304,7 @@ static void remember(struct node *n, raft_index last)
 {
 	n->seen_term = n->raft->term;
 	n->seen_commit = n->raft->log.committed;
+	n->seen_applied = n->raft->log.applied;
 	n->seen_state = n->raft->state;
 	n->seen_last = last;
 	log_term(&n->raft->log, last, &n->seen_last_term);
@@ -334,8 +335,10 @@ void check_node(struct node *n)
 		return;
 	}
 	log_last_index(&r->log, &last);
-	if (r->term < n->seen_term || r->log.committed < n->seen_commit)
-		sim_fail(w, "n%llu: term or commit goes back", ULL(n->id));
+	if (r->term < n->seen_term || r->log.committed < n->seen_commit ||
+	    r->log.applied < n->seen_applied)
+		sim_fail(
+		    w, "n%llu: term, commit or applied goes back", ULL(n->id));
 	if (r->log.committed > last || r->log.applied > r->log.committed)
 		sim_fail(w, "n%llu: applied %llu, commit %llu, last %llu",
 		    ULL(n->id), ULL(r->log.applied), ULL(r->log.committed),

@@ -98,7 +98,7 @@ struct node {
 	uint8_t snapshot_data[8];
 	/* check.c: as of the last event */
 	raft_term seen_term;
-	raft_index seen_commit, seen_last;
+	raft_index seen_commit, seen_applied, seen_last;
 	raft_term seen_last_term;
 	enum raft_state seen_state;
 	raft_index tail_offset;

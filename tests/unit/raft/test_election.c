@@ -613,6 +613,57 @@ static void a_leader_elected_again_knows_nothing_of_its_peers(void **state)
 	cluster_free(c);
 }
 
+/* It heard of the term's leader before it was asked. */
+static void one_that_knows_the_leader_votes_for_no_other(void **state)
+{
+	struct cluster *c = cluster_new(3, plain);
+	struct raft_message m = {
+	    .term = 2, .log_term = 1, .index = 1, .from = 1};
+
+	(void)state;
+	m.type = RAFT_MSG_APP;
+	cluster_step(c, 3, m);
+	m.type = RAFT_MSG_VOTE;
+	m.from = 2;
+	cluster_step(c, 3, m);
+	cluster_expect(c, "n3 follower in term 2, leader 1\n"
+			  "n3 denies n2 its Vote\n");
+	cluster_free(c);
+}
+
+static void a_leader_does_not_campaign(void **state)
+{
+	struct cluster *c = cluster_new(3, NULL);
+
+	(void)state;
+	cluster_elect(c, 1);
+	c->tell |= TELL_SENT;
+	raft_campaign(node(c, 1));
+	cluster_settle(c);
+	cluster_expect(c, "");
+	cluster_free(c);
+}
+
+/* Else it might ask for ever, and never know why nobody answers. */
+static void one_that_asks_in_an_earlier_term_hears_of_the_later(void **state)
+{
+	struct cluster *c = cluster_new(3, NULL);
+
+	(void)state;
+	cluster_elect(c, 1);
+	c->tell |= TELL_SENT;
+	cluster_step(c, 3,
+	    (struct raft_message){.type = RAFT_MSG_PRE_VOTE,
+		.from = 2,
+		.term = 1,
+		.log_term = 1,
+		.index = 1});
+	cluster_disk_all(c, 3);
+	cluster_expect(c, "n3 denies n2 its PreVote\n"
+			  "3>2 PreVoteResp t2 reject\n");
+	cluster_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -639,6 +690,10 @@ int main(void)
 	    cmocka_unit_test(a_learner_does_not_campaign),
 	    cmocka_unit_test(the_first_node_starts_from_a_change_in_its_log),
 	    cmocka_unit_test(a_leader_elected_again_knows_nothing_of_its_peers),
+	    cmocka_unit_test(one_that_knows_the_leader_votes_for_no_other),
+	    cmocka_unit_test(a_leader_does_not_campaign),
+	    cmocka_unit_test(
+		one_that_asks_in_an_earlier_term_hears_of_the_later),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

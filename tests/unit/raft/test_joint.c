@@ -169,6 +169,20 @@ static void bytes_that_are_no_change_do_not_decode(void **state)
 			fail_msg("%s", rows[i].why);
 }
 
+/* A node that waits to be added has no half that could decide. */
+static void nobody_is_no_half_of_a_joint(void **state)
+{
+	struct cluster *c = cluster_new(1, plain);
+	struct raft_conf_change cc = {
+	    RAFT_AUTO, 2, {{RAFT_ADD_VOTER, 4}, {RAFT_ADD_VOTER, 5}}};
+
+	(void)state;
+	cluster_join(c, 4, plain);
+	assert_int_equal(
+	    raft_apply_conf_change(node(c, 4), &cc, NULL), RAFT_EINVAL);
+	cluster_free(c);
+}
+
 /* ---- Joint consensus [4.3] ---- */
 
 static void a_joint_is_entered_and_left_by_the_leader(void **state)
@@ -488,6 +502,40 @@ static void a_new_leader_leaves_the_joint_of_the_old(void **state)
 	cluster_free(c);
 }
 
+static void one_entry_at_a_time(struct raft_config *c)
+{
+	plain(c);
+	c->max_committed_size_per_ready = 1;
+}
+
+/* Entries are applied between the change and the one that leaves it. */
+static void a_joint_is_left_once(void **state)
+{
+	struct cluster *c = cluster_new(1, one_entry_at_a_time);
+
+	(void)state;
+	cluster_elect(c, 1);
+	c->peer[1].slow_apply = true;
+	cluster_change(c, 1, RAFT_JOINT_IMPLICIT, "l4");
+	cluster_propose(c, 1, "a");
+	cluster_propose(c, 1, "b");
+	cluster_settle(c);
+	cluster_hush(c);
+	c->peer[1].slow_apply = false;
+	cluster_settle(c);
+	cluster_say_log(c, 1);
+	cluster_expect(c, "n1 applies 2/3 conf(joint l4)\n"
+			  "n1 has 1 voters, 1 learners\n"
+			  "n1 commits 6\n"
+			  "n1 applies 2/4 \"a\"\n"
+			  "n1 applies 2/5 \"b\"\n"
+			  "n1 applies 2/6 conf(leave)\n"
+			  "n1 has 1 voters, 1 learners\n"
+			  "n1 holds (1/1) 2/2 - 2/3 conf(joint l4) 2/4 \"a\" "
+			  "2/5 \"b\" 2/6 conf(leave)\n");
+	cluster_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -501,6 +549,8 @@ int main(void)
 	    cmocka_unit_test(a_joint_is_left_after_a_transfer_that_failed),
 	    cmocka_unit_test(a_voter_becomes_a_learner_when_the_joint_ends),
 	    cmocka_unit_test(a_new_leader_leaves_the_joint_of_the_old),
+	    cmocka_unit_test(nobody_is_no_half_of_a_joint),
+	    cmocka_unit_test(a_joint_is_left_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

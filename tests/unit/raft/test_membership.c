@@ -568,6 +568,28 @@ static void a_transfer_to_one_that_leaves_is_off(void **state)
 	cluster_free(c);
 }
 
+static void a_change_that_cannot_be_read_is_refused(void **state)
+{
+	struct cluster *c = cluster_new(3, plain);
+	struct raft_entry e = {.type = RAFT_ENTRY_CONF_CHANGE,
+	    .data = {"\0\1\4\0\0\0\0\0\0\0\4", 11}};
+
+	(void)state;
+	cluster_elect(c, 1);
+	cluster_step(c, 1,
+	    (struct raft_message){.type = RAFT_MSG_PROP,
+		.from = 2,
+		.entries = &e,
+		.entries_n = 1});
+	cluster_settle(c);
+	cluster_expect(c, "n1 refuses a change\n"
+			  "n1 commits 3\n"
+			  "n1 applies 2/3 -\n"
+			  "n2 applies 2/3 -\n"
+			  "n3 applies 2/3 -\n");
+	cluster_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -593,6 +615,7 @@ int main(void)
 	    cmocka_unit_test(a_leader_leaves_by_a_joint),
 	    cmocka_unit_test(a_removed_node_disturbs_nobody),
 	    cmocka_unit_test(a_transfer_to_one_that_leaves_is_off),
+	    cmocka_unit_test(a_change_that_cannot_be_read_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

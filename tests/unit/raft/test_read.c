@@ -111,6 +111,30 @@ static void a_late_answer_confirms_only_its_own_round(void **state)
 	cluster_free(c);
 }
 
+/* Node 3's answer to a round that node 2 confirmed is no answer to the next. */
+static void an_answer_says_nothing_of_a_later_round(void **state)
+{
+	struct cluster *c = cluster_new(3, NULL);
+	struct raft_message *late;
+
+	(void)state;
+	cluster_elect(c, 1);
+	raft_read_index(node(c, 1), 8);
+	cluster_ready(c, 1);
+	cluster_give(c, cluster_take(c, RAFT_MSG_HEARTBEAT, 3));
+	cluster_ready(c, 3);
+	late = cluster_take(c, RAFT_MSG_HEARTBEAT_RESP, 1);
+	cluster_settle(c);
+	cluster_expect(c, "n1 read 8 at 2\n");
+	cluster_isolate(c, 1);
+	raft_read_index(node(c, 1), 9);
+	cluster_settle(c);
+	cluster_give(c, late);
+	cluster_settle(c);
+	cluster_expect(c, "");
+	cluster_free(c);
+}
+
 /* The rounds of a leader that comes back in a later term are new too. */
 static void an_answer_of_an_earlier_term_confirms_nothing(void **state)
 {
@@ -280,6 +304,23 @@ static void a_removed_leader_is_no_lone_voter(void **state)
 	cluster_free(c);
 }
 
+/* The new half is node 1 alone, but the old half has a say until it ends. */
+static void a_voter_in_a_joint_is_no_lone_voter(void **state)
+{
+	struct cluster *c = cluster_new(3, NULL);
+
+	(void)state;
+	cluster_elect(c, 1);
+	cluster_change(c, 1, RAFT_JOINT_EXPLICIT, "r2 r3");
+	cluster_settle(c);
+	cluster_isolate(c, 1);
+	cluster_hush(c);
+	raft_read_index(node(c, 1), 9);
+	cluster_settle(c);
+	cluster_expect(c, "");
+	cluster_free(c);
+}
+
 /* Leases break on pause: the leader's clock stood still while others moved on.
  * The default does not. */
 static void a_lease_trusts_the_clock_and_a_round_does_not(void **state)
@@ -343,6 +384,8 @@ int main(void)
 	    cmocka_unit_test(a_removed_leader_is_no_lone_voter),
 	    cmocka_unit_test(a_lease_trusts_the_clock_and_a_round_does_not),
 	    cmocka_unit_test(a_lease_ends_when_no_quorum_is_heard),
+	    cmocka_unit_test(an_answer_says_nothing_of_a_later_round),
+	    cmocka_unit_test(a_voter_in_a_joint_is_no_lone_voter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -259,6 +259,10 @@ static void entries_of_earlier_terms_are_not_counted(void **state)
 		cluster_deliver(c);
 		cluster_disk_all(c, 1);
 	}
+	cluster_give(c, cluster_take(c, RAFT_MSG_APP_RESP, 1));
+	cluster_step(c, 1,
+	    (struct raft_message){
+		.type = RAFT_MSG_APP_RESP, .from = 2, .term = 3, .index = 3});
 	cluster_say_log(c, 1);
 	cluster_say_log(c, 2);
 	cluster_say_log(c, 3);
@@ -341,6 +345,35 @@ static void a_late_refusal_changes_nothing(void **state)
 	cluster_settle(c);
 	cluster_say_progress(c, 1);
 	cluster_expect(c, "n1 replicate match 3 next 4\n"
+			  "n2 replicate match 3 next 4\n"
+			  "n3 probe match 3 next 4\n");
+	cluster_free(c);
+}
+
+/* Node 3 is probed after 3, which it acknowledged once and now refuses. */
+static void a_refusal_does_not_undo_an_acknowledgement(void **state)
+{
+	struct cluster *c = cluster_new(3, plain);
+
+	(void)state;
+	cluster_elect(c, 1);
+	cluster_propose(c, 1, "x");
+	cluster_settle(c);
+	raft_report_unreachable(node(c, 1), 3);
+	cluster_hush(c);
+	c->tell |= TELL_SENT;
+	cluster_step(c, 1,
+	    (struct raft_message){.type = RAFT_MSG_APP_RESP,
+		.from = 3,
+		.term = 2,
+		.index = 3,
+		.reject = true,
+		.reject_hint = 1,
+		.log_term = 1});
+	cluster_ready(c, 1);
+	cluster_say_progress(c, 1);
+	cluster_expect(c, "1>3 App t2 2/3 c3\n"
+			  "n1 replicate match 3 next 4\n"
 			  "n2 replicate match 3 next 4\n"
 			  "n3 probe match 3 next 4\n");
 	cluster_free(c);
@@ -518,6 +551,28 @@ static void one_proposal_may_be_larger_than_the_quota(void **state)
 	cluster_elect(c, 1);
 	assert_int_equal(cluster_propose(c, 1, "aaaaaaaaaaaa"), RAFT_OK);
 	assert_int_equal(cluster_propose(c, 1, "b"), RAFT_EDROPPED);
+	assert_int_equal(cluster_propose(c, 1, ""), RAFT_OK);
+	cluster_free(c);
+}
+
+/* What is on its way to the state machine is bounded too: the next part comes
+ * when the last is done. */
+static void what_is_being_applied_is_bounded(void **state)
+{
+	struct cluster *c = cluster_new(1, eight_bytes_uncommitted);
+
+	(void)state;
+	cluster_elect(c, 1);
+	c->peer[1].slow_apply = true;
+	cluster_propose(c, 1, "a");
+	cluster_propose(c, 1, "b");
+	cluster_settle(c);
+	assert_int_equal(c->peer[1].op_n, 1);
+	assert_int_equal(c->peer[1].op[0]->entries_n, 1);
+	cluster_hush(c);
+	cluster_disk_all(c, 1);
+	cluster_expect(c, "n1 applies 2/3 \"a\"\n"
+			  "n1 applies 2/4 \"b\"\n");
 	cluster_free(c);
 }
 
@@ -539,6 +594,8 @@ int main(void)
 	    cmocka_unit_test(duplicates_and_old_messages_change_nothing),
 	    cmocka_unit_test(proposals_past_the_quota_are_dropped),
 	    cmocka_unit_test(one_proposal_may_be_larger_than_the_quota),
+	    cmocka_unit_test(a_refusal_does_not_undo_an_acknowledgement),
+	    cmocka_unit_test(what_is_being_applied_is_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

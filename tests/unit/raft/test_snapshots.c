@@ -235,6 +235,24 @@ static void a_follower_that_catches_up_needs_no_snapshot(void **state)
 	cluster_free(c);
 }
 
+/* What it acknowledges meanwhile is still cut off: no second snapshot. */
+static void a_peer_that_moves_is_sent_no_second_snapshot(void **state)
+{
+	struct cluster *c = left_behind(3);
+
+	(void)state;
+	sends(c);
+	cluster_step(c, 1,
+	    (struct raft_message){
+		.type = RAFT_MSG_APP_RESP, .from = 3, .term = 2, .index = 3});
+	cluster_ready(c, 1);
+	cluster_say_progress(c, 1);
+	cluster_expect(c, "n1 replicate match 4 next 5\n"
+			  "n2 replicate match 4 next 5\n"
+			  "n3 snapshot match 3 next 5 paused\n");
+	cluster_free(c);
+}
+
 static void storage_may_have_no_snapshot_yet(void **state)
 {
 	struct cluster *c = left_behind(3);
@@ -389,9 +407,13 @@ static void a_stale_snapshot_is_answered_with_the_commit_index(void **state)
 	c->tell |= TELL_SENT;
 	cluster_step(c, 3, snapshot_at(&s, 3, 2, &c->peer[1].conf));
 	cluster_disk_all(c, 3);
+	cluster_compact(c, 3, 3);
+	cluster_step(c, 3, snapshot_at(&s, 2, 2, &c->peer[1].conf));
+	cluster_disk_all(c, 3);
 	cluster_say_log(c, 3);
 	cluster_expect(c, "3>1 AppResp t2 0/3\n"
-			  "n3 holds (1/1) 2/2 - 2/3 \"x\"\n");
+			  "3>1 AppResp t2 0/3\n"
+			  "n3 holds (2/3)\n");
 	cluster_free(c);
 }
 
@@ -728,6 +750,7 @@ int main(void)
 	    cmocka_unit_test(of_two_snapshots_the_later_stays),
 	    cmocka_unit_test(a_snapshot_replaces_a_tail_nobody_else_has),
 	    cmocka_unit_test(after_a_snapshot_a_restart_continues_behind_it),
+	    cmocka_unit_test(a_peer_that_moves_is_sent_no_second_snapshot),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -235,6 +235,27 @@ static void a_commit_index_alone_needs_no_sync(void **state)
 	cluster_free(c);
 }
 
+/* A term, and a vote in it, are each a reason of their own. */
+static void a_term_and_a_vote_need_a_sync(void **state)
+{
+	struct cluster *c = cluster_new(3, plain);
+	struct raft_message vote = {
+	    .type = RAFT_MSG_VOTE, .from = 1, .term = 2};
+	struct raft_ready rd;
+
+	(void)state;
+	cluster_step(c, 3, vote); /* its log is behind */
+	assert_int_equal(raft_ready(node(c, 3), &rd), RAFT_OK);
+	assert_true(rd.must_sync);
+	assert_int_equal(rd.hard.vote, 0);
+	vote.index = vote.log_term = 1;
+	cluster_step(c, 3, vote);
+	assert_int_equal(raft_ready(node(c, 3), &rd), RAFT_OK);
+	assert_true(rd.must_sync);
+	assert_int_equal(rd.hard.vote, 1);
+	cluster_free(c);
+}
+
 static void a_configuration_that_cannot_be_is_refused(void **state)
 {
 	struct cluster *c = cluster_new(1, plain);
@@ -362,6 +383,7 @@ int main(void)
 	    cmocka_unit_test(every_code_and_type_has_a_name),
 	    cmocka_unit_test(a_storage_that_cannot_read_stops_the_node),
 	    cmocka_unit_test(a_storage_that_gives_nothing_stops_the_node),
+	    cmocka_unit_test(a_term_and_a_vote_need_a_sync),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
