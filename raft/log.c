@@ -89,12 +89,17 @@ int log_term(const struct raft_log *l, raft_index i, raft_term *out)
 	}
 	if ((rc = log_first_index(l, &first)) != RAFT_OK ||
 	    (rc = log_last_index(l, &last)) != RAFT_OK)
-		return rc;
+		return raft_fail(l->raft, rc);
 	if (i + 1 < first)
 		return RAFT_ECOMPACTED;
 	if (i > last)
 		return RAFT_EUNAVAILABLE;
-	return l->config->storage.term(l->config->storage.ctx, i, out);
+	rc = l->config->storage.term(l->config->storage.ctx, i, out);
+	/* Callers take an entry without a term for one that does not match:
+	 * one that is there and cannot be read is not that. */
+	return rc == RAFT_ECOMPACTED || rc == RAFT_EUNAVAILABLE
+		   ? rc
+		   : raft_fail(l->raft, rc);
 }
 
 int log_last(const struct raft_log *l, struct raft_entry_id *out)

@@ -338,6 +338,45 @@ static void a_storage_that_cannot_read_stops_the_node(void **state)
 	}
 }
 
+static int (*reads_term)(void *ctx, raft_index i, raft_term *out);
+
+static int term_breaks(void *ctx, raft_index i, raft_term *out)
+{
+	return broken != RAFT_OK ? broken : reads_term(ctx, i, out);
+}
+
+/* Or a follower refuses what it acknowledged, and goes on. */
+static void an_entry_that_cannot_be_read_is_no_mismatch(void **state)
+{
+	static const enum raft_message_type rows[] = {
+	    RAFT_MSG_APP, RAFT_MSG_PRE_VOTE, RAFT_MSG_VOTE};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct cluster *c = cluster_new(3, plain);
+		struct raft_message m = {
+		    .type = rows[i], .from = 1, .to = 2, .context = 1};
+		struct raft_status is;
+
+		broken = RAFT_OK;
+		cluster_crash(c, 2);
+		reads_term = c->peer[2].config.storage.term;
+		c->peer[2].config.storage.term = term_breaks;
+		cluster_start(c, 2);
+		cluster_elect(c, 1);
+		cluster_propose(c, 1, "x");
+		cluster_settle(c);
+		raft_status(node(c, 2), &is);
+		m.index = is.last_index;
+		m.log_term = is.hard.term;
+		m.term = is.hard.term + (rows[i] != RAFT_MSG_APP);
+		broken = RAFT_EIO;
+		assert_int_equal(raft_step(node(c, 2), &m), RAFT_EIO);
+		assert_false(raft_has_ready(node(c, 2)));
+		cluster_free(c);
+	}
+}
+
 static int gives_nothing(void *ctx, raft_index lo, raft_index hi,
     size_t max_size, struct raft_entry **out, size_t *n)
 {
@@ -382,6 +421,7 @@ int main(void)
 	    cmocka_unit_test(a_configuration_that_cannot_be_is_refused),
 	    cmocka_unit_test(every_code_and_type_has_a_name),
 	    cmocka_unit_test(a_storage_that_cannot_read_stops_the_node),
+	    cmocka_unit_test(an_entry_that_cannot_be_read_is_no_mismatch),
 	    cmocka_unit_test(a_storage_that_gives_nothing_stops_the_node),
 	    cmocka_unit_test(a_term_and_a_vote_need_a_sync),
 	};
