@@ -30,6 +30,22 @@ void disk_free(struct disk *d)
 
 /* ---- The core's read side ---- */
 
+/* The row of entry i is read: it may fail, or fail its checksum. */
+static bool unreadable(struct node *n, raft_index i)
+{
+	if (n->w->checking)
+		return false;
+	if (n->read_fails)
+		n->w->count[SIM_EIO_READ]++;
+	else if (!n->disk.damaged || !disk_entry(&n->disk, i)->bad)
+		return false;
+	sim_say(n->w, "n%llu cannot read entry %llu", (unsigned long long)n->id,
+	    (unsigned long long)i);
+	n->read_fails = false;
+	n->must_stop = true;
+	return true;
+}
+
 static int on_initial_state(
     void *ctx, struct raft_hard_state *hs, struct raft_conf_state *cs)
 {
@@ -60,6 +76,10 @@ static int on_entries(void *ctx, raft_index lo, raft_index hi, size_t max_size,
 	for (k = 0; k < want; k++, data += SIM_DATA) {
 		const struct sim_entry *s = disk_entry(d, lo + k);
 
+		if (unreadable(n, lo + k)) {
+			free(e);
+			return RAFT_EIO;
+		}
 		size += s->len + 16;
 		if (k > 0 && size > max_size)
 			break;
@@ -74,12 +94,16 @@ static int on_entries(void *ctx, raft_index lo, raft_index hi, size_t max_size,
 
 static int on_term(void *ctx, raft_index i, raft_term *out)
 {
-	const struct disk *d = &((struct node *)ctx)->disk;
+	struct node *n = ctx;
+	const struct disk *d = &n->disk;
 
 	if (i < d->base)
 		return RAFT_ECOMPACTED;
 	if (i > disk_last(d))
 		return RAFT_EUNAVAILABLE;
+	/* What is at either end is kept in memory. */
+	if (i > d->base && i < disk_last(d) && unreadable(n, i))
+		return RAFT_EIO;
 	*out = i == d->base ? d->base_term : disk_entry(d, i)->term;
 	return RAFT_OK;
 }
@@ -127,6 +151,8 @@ static void install(struct node *n, const struct raft_snapshot *s)
 		    (unsigned long long)n->machine.applied);
 		return;
 	}
+	if (n->id > n->w->t.nodes && n->machine.applied == 0)
+		n->w->count[SIM_REJOIN]++;
 	d->base = s->index;
 	d->base_term = s->term;
 	d->n = 0;
@@ -160,7 +186,8 @@ static void write_entries(struct node *n, const struct raft_message *m)
 		const struct raft_entry *e = &m->entries[i];
 		struct sim_entry *s = &d->log[d->n++];
 
-		*s = (struct sim_entry){e->term, e->type, e->data.len, {0}};
+		*s = (struct sim_entry){
+		    .term = e->term, .type = e->type, .len = e->data.len};
 		if (e->data.len > 0)
 			memcpy(s->data, e->data.p, e->data.len);
 	}
@@ -197,6 +224,16 @@ void disk_append(struct node *n, const struct raft_message *m)
 		n->disk.commit_synced = n->disk.hard.commit;
 }
 
+void disk_append_part(struct node *n, const struct raft_message *m, size_t k)
+{
+	struct raft_message part = *m;
+
+	part.entries_n = k;
+	if (part.commit >= m->entries[k].index)
+		part.commit = m->entries[k].index - 1;
+	disk_append(n, &part);
+}
+
 static void change_conf(struct node *n, const struct raft_entry *e)
 {
 	struct machine *s = &n->machine;
@@ -212,6 +249,10 @@ static void change_conf(struct node *n, const struct raft_entry *e)
 	/* Meanwhile the core may ask for a snapshot: of before this entry. */
 	if (raft_apply_conf_change(n->raft, &c, &next) != RAFT_OK)
 		return;
+	if (s->conf.voters_n == 3 && next.voters_n == 5)
+		n->w->count[SIM_GROW]++;
+	if (s->conf.voters_n == 5 && next.voters_n == 3)
+		n->w->count[SIM_SHRINK]++;
 	s->conf = next;
 	if (joint && s->conf.voters_outgoing_n == 0)
 		n->w->count[SIM_LEAVE_JOINT]++;
@@ -244,18 +285,21 @@ void machine_apply(struct node *n, const struct raft_entry *e)
 }
 
 /* The log may be cut only below what the machine would not lose. */
-void disk_compact(struct node *n, raft_index to)
+void disk_compact(struct node *n)
 {
 	struct disk *d = &n->disk;
+	raft_index upto = d->machine.applied;
 	size_t gone;
 
-	if (to <= d->base || to > d->machine.applied || to > disk_last(d))
+	if (upto > disk_last(d))
+		upto = disk_last(d);
+	if (upto <= d->base)
 		return;
-	gone = (size_t)(to - d->base);
-	d->base_term = disk_entry(d, to)->term;
+	gone = 1 + sim_below(n->w, (unsigned)(upto - d->base));
+	d->base_term = disk_entry(d, d->base + gone)->term;
 	memmove(d->log, d->log + gone, (d->n - gone) * sizeof(*d->log));
 	d->n -= gone;
-	d->base = to;
+	d->base += gone;
 	n->w->count[SIM_COMPACTION]++;
 }
 

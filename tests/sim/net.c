@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void put(
-    struct world *w, raft_id src, const struct raft_message *m, uint64_t delay)
+static void put(struct world *w, raft_id src, const struct raft_message *m,
+    uint64_t delay, bool old)
 {
 	struct raft_message *copy = raft_message_copy(m);
 
@@ -15,6 +15,7 @@ static void put(
 			    .kind = EV_PACKET,
 			    .node = m->to,
 			    .src = src,
+			    .old = old,
 			    .m = copy});
 }
 
@@ -42,18 +43,33 @@ void net_send(struct node *from, const struct raft_message *m)
 	}
 	if (sim_below(w, 1000) < w->t.duplicate && !w->healing) {
 		w->count[SIM_DUPLICATE]++;
-		put(w, from->id, m, delay + sim_below(w, 200));
+		put(w, from->id, m, delay + sim_below(w, 200), false);
 	}
 	if (sim_below(w, 1000) < w->t.replay && !w->healing) {
 		w->count[SIM_REPLAY]++;
-		put(w, from->id, m, 300 + sim_below(w, 3000));
+		put(w, from->id, m, 300 + sim_below(w, 3000), true);
 	}
 	/* Now and then one message is late, and others overtake it. */
 	if (sim_chance(w, 3) && !w->healing) {
 		w->count[SIM_REORDER]++;
 		delay += 20 + sim_below(w, 300);
 	}
-	put(w, from->id, m, delay);
+	put(w, from->id, m, delay, false);
+	if (m->type == RAFT_MSG_SNAP && w->t.compaction && sim_chance(w, 50))
+		sim_schedule(
+		    w, (struct event){.at = w->now + sim_below(w, delay),
+			   .kind = EV_COMPACT,
+			   .node = from->id});
+}
+
+/* Below the reserve nothing is accepted that would be appended. */
+static bool refused(struct node *n, const struct raft_message *m)
+{
+	if (n->w->now >= n->low_until || m->type != RAFT_MSG_APP ||
+	    m->entries_n == 0)
+		return false;
+	n->w->count[SIM_LOW]++;
+	return true;
 }
 
 void net_deliver(struct world *w, struct event *e)
@@ -61,6 +77,13 @@ void net_deliver(struct world *w, struct event *e)
 	struct node *n = &w->node[e->node];
 	bool cut = w->cut[e->src][e->node];
 
+	if (w->now < w->clog[e->src][e->node]) {
+		w->count[SIM_CLOG]++;
+		e->at = w->clog[e->src][e->node];
+		sim_schedule(w, *e);
+		e->m = NULL;
+		return;
+	}
 	if (cut || !n->up || (!w->healing && sim_below(w, 1000) < w->t.drop)) {
 		if (!cut && n->up)
 			w->count[SIM_DROP]++;
@@ -68,6 +91,9 @@ void net_deliver(struct world *w, struct event *e)
 		return;
 	}
 	report(w, e, true);
+	if (refused(n, e->m))
+		return;
+	w->count[SIM_REPLAY_TERM] += e->old && e->m->term < n->raft->term;
 	node_step(n, e->m);
 	node_after(n);
 }
@@ -75,4 +101,5 @@ void net_deliver(struct world *w, struct event *e)
 void net_heal(struct world *w)
 {
 	memset(w->cut, 0, sizeof(w->cut));
+	memset(w->clog, 0, sizeof(w->clog));
 }

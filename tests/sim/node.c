@@ -51,9 +51,17 @@ void node_boot(struct node *n)
 	    .trace_ctx = n};
 	int rc;
 
-	if (n->up)
+	if (n->up || n->lost)
 		return;
+	/* The whole log is read at a start: nothing is served from a damaged
+	 * one, and no vote comes out of it. */
+	if (n->disk.damaged) {
+		w->count[SIM_DAMAGE_FOUND]++;
+		loss_take(n);
+		return;
+	}
 	n->incarnation++;
+	n->write_fails = n->read_fails = n->must_stop = n->write_cut = false;
 	rc = raft_init(&n->raft, &c);
 	if (rc != RAFT_OK) {
 		sim_fail(w, "n%llu does not start: %s",
@@ -117,6 +125,15 @@ static void lane_clear(struct lane *l)
 	l->busy = false;
 }
 
+/* Part of a write that was not synced is there all the same. */
+static void tear(struct node *n, const struct raft_message *m)
+{
+	if (m->entries_n < 2 || m->snapshot != NULL)
+		return;
+	disk_append_part(n, m, 1 + sim_below(n->w, (unsigned)m->entries_n - 1));
+	n->w->count[SIM_TORN]++;
+}
+
 /* A crash: the disk may have got further than anybody was told. */
 static void sync_some(struct node *n)
 {
@@ -131,6 +148,8 @@ static void sync_some(struct node *n)
 		disk_append(n, m);
 		free(m);
 	}
+	if (n->append.n > 0 && sim_chance(n->w, 80))
+		tear(n, n->append.op[0]);
 	n->w->count[SIM_SYNCED_UNSAID] += done > 0;
 	n->w->count[SIM_LOST_WRITE] += done < appends;
 	lane_clear(&n->append);
@@ -150,6 +169,37 @@ void node_crash(struct node *n)
 	n->raft = NULL;
 	sync_some(n);
 	disk_crash(n);
+}
+
+void node_restart_in(struct node *n, unsigned ms)
+{
+	sim_schedule(
+	    n->w, (struct event){
+		      .at = n->w->now + ms, .kind = EV_RESTART, .node = n->id});
+}
+
+/* An error of the disk ends the process: what reached it is unknown. */
+static void stop(struct node *n)
+{
+	node_crash(n);
+	node_restart_in(n, 5 + sim_below(n->w, 1000));
+}
+
+static bool write_fails(struct node *n)
+{
+	struct world *w = n->w;
+	bool full = w->now < n->full_until;
+
+	if (!full && !n->write_fails && !n->write_cut)
+		return false;
+	/* Rather in a write that can be torn. */
+	if (n->write_cut && n->append.op[0]->entries_n < 2 && sim_chance(w, 80))
+		return false;
+	w->count[full             ? SIM_ENOSPC
+		 : n->write_fails ? SIM_EIO_WRITE
+				  : SIM_CRASH_WRITE]++;
+	sim_say(w, "n%llu: a write fails", (unsigned long long)n->id);
+	return true;
 }
 
 void node_free(struct node *n)
@@ -198,13 +248,20 @@ void node_after(struct node *n)
 	if (!n->up || n->w->failed)
 		return;
 	check_node(n);
+	if (n->must_stop) {
+		stop(n);
+		return;
+	}
 	/* Several events may pass before the work is fetched. */
 	if (n->ready_due || !sim_chance(n->w, n->w->t.lazy_ready))
 		node_ready(n);
 	else
 		n->ready_due = true;
-	if (!n->w->failed)
-		check_node(n);
+	if (n->w->failed)
+		return;
+	check_node(n);
+	if (n->must_stop)
+		stop(n);
 }
 
 /* What a snapshot on its way to the disk contains need not be applied. */
@@ -245,9 +302,14 @@ static void done(struct node *n, struct lane *l, enum sim_event_kind kind,
 /* The first storage message that waits is done, durably. */
 void node_append_done(struct node *n)
 {
-	struct raft_message *m = lane_take(&n->append);
+	struct raft_message *m;
 
 	n->append.busy = false;
+	if (write_fails(n)) {
+		stop(n);
+		return;
+	}
+	m = lane_take(&n->append);
 	say_message(n, "did", m);
 	disk_append(n, m);
 	done(n, &n->append, EV_APPEND, m);

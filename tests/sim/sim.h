@@ -9,8 +9,10 @@
 
 #include "internal.h"
 
-#define SIM_NODES 6 /* ids 1..6 */
+#define SIM_NODES 9 /* ids 1..9 */
+#define SIM_FIRST 6 /* of them there from the first; the rest replace */
 #define SIM_DATA 64 /* bytes of an entry, at most */
+#define SIM_BURST 4 /* entries of one proposal, at most */
 #define SIM_TICK_MS 20
 #define SIM_ELECTION_TICKS 10
 
@@ -20,14 +22,28 @@
 	X(DUPLICATE, "messages duplicated")                                    \
 	X(REORDER, "messages overtaken")                                       \
 	X(REPLAY, "old messages replayed")                                     \
+	X(REPLAY_TERM, "old messages that came in a later term")               \
+	X(CLOG, "messages held by a clogged link")                             \
 	X(CUT, "symmetric partitions")                                         \
 	X(CUT_ONE_WAY, "asymmetric partitions")                                \
 	X(CRASH, "crashes")                                                    \
+	X(CRASH_WRITE, "crashes in the middle of a write")                     \
 	X(LOST_WRITE, "crashes that lost unsynced writes")                     \
 	X(SYNCED_UNSAID, "crashes after the sync, before the acknowledgement") \
 	X(LOST_COMMIT, "commit indexes lost in a crash")                       \
 	X(LOST_APPLY, "applied entries lost in a crash")                       \
+	X(TORN, "crashes that left part of an append")                         \
+	X(EIO_WRITE, "writes that failed")                                     \
+	X(EIO_READ, "reads that failed")                                       \
+	X(ENOSPC, "writes that found no space")                                \
+	X(LOW, "appends refused for want of space")                            \
+	X(BIT_FLIP, "bits flipped on a disk")                                  \
+	X(MISDIRECTED, "writes that went astray")                              \
+	X(DAMAGE_FOUND, "nodes stopped by a damaged disk")                     \
+	X(WIPE, "disks lost")                                                  \
+	X(REJOIN, "nodes replaced under a new id")                             \
 	X(PAUSE, "pauses")                                                     \
+	X(SKEW, "clocks that run fast or slow")                                \
 	X(SLOW_DISK, "slow disks")                                             \
 	X(SLOW_APPLY, "slow state machines")                                   \
 	X(TRANSFER, "leadership transfers")                                    \
@@ -37,7 +53,10 @@
 	X(JOINT_CHANGE, "joint membership changes applied")                    \
 	X(LEAVE_JOINT, "joint configurations left")                            \
 	X(LEARNER, "learners added")                                           \
+	X(GROW, "three voters that become five")                               \
+	X(SHRINK, "five voters that become three")                             \
 	X(COMPACTION, "log compactions")                                       \
+	X(COMPACTION_MID, "log compactions under a snapshot in flight")        \
 	X(SNAPSHOT, "snapshots installed")                                     \
 	X(TRUNCATION, "conflicting entries cut off a disk")                    \
 	X(ELECTION, "leaders elected")                                         \
@@ -57,6 +76,7 @@ struct sim_entry {
 	raft_term term;
 	enum raft_entry_type type;
 	size_t len;
+	bool bad; /* fails its checksum */
 	uint8_t data[SIM_DATA];
 };
 
@@ -74,6 +94,7 @@ struct disk { /* what a crash leaves */
 	struct sim_entry *log;
 	size_t n, cap;
 	struct machine machine;
+	bool damaged; /* found at the next start, if not before */
 };
 
 struct lane { /* storage messages, done one after the other */
@@ -86,7 +107,8 @@ struct lane { /* storage messages, done one after the other */
 struct node {
 	struct world *w;
 	raft_id id;
-	bool up;
+	bool up, lost; /* lost: its disk is, and it never comes back */
+	raft_id heir;  /* of a lost one */
 	unsigned incarnation;
 	struct raft *raft;
 	struct disk disk;
@@ -94,7 +116,12 @@ struct node {
 	struct lane append, apply; /* the disk's, and the state machine's */
 	bool ready_due;
 	uint64_t paused_until;
-	unsigned missed_ticks; /* of a pause, to come all at once */
+	unsigned missed_ticks;        /* of a pause, to come all at once */
+	unsigned tick_ms;             /* by its own clock SIM_TICK_MS */
+	bool write_fails, read_fails; /* the next one */
+	bool write_cut;               /* down in the middle of the next write */
+	bool must_stop;               /* a read failed: so must the node */
+	uint64_t low_until, full_until; /* little space, and none */
 	uint8_t snapshot_data[8];
 	/* check.c: as of the last event */
 	raft_term seen_term;
@@ -114,6 +141,7 @@ enum sim_event_kind {
 	EV_NEMESIS,
 	EV_RESTART,
 	EV_HEAL,
+	EV_COMPACT,
 	EV_REPORT /* of a snapshot's fate, to its sender */
 };
 
@@ -122,7 +150,7 @@ struct event {
 	enum sim_event_kind kind;
 	raft_id node, src;
 	unsigned incarnation;
-	bool ok, snapshot;
+	bool ok, snapshot, old;
 	struct raft_message *m;
 };
 
@@ -143,6 +171,8 @@ struct tuning { /* drawn anew for each seed */
 	bool burst; /* a paused node gets all its ticks at once */
 	enum sim_story story;
 	bool slow_apply, changes, crashes, cuts, pauses, compaction;
+	bool clogs, skew, slow_disks, disk_errors, full_disks, losses,
+	    transfers;
 	size_t max_size, max_committed, max_uncommitted, inflight,
 	    inflight_bytes;
 };
@@ -169,7 +199,10 @@ struct world {
 	uint64_t seed, rng, now, seq, events;
 	struct tuning t;
 	struct node node[SIM_NODES + 1];
+	unsigned nodes;                         /* ids 1..nodes are in use */
 	bool cut[SIM_NODES + 1][SIM_NODES + 1]; /* from, to */
+	uint64_t clog[SIM_NODES + 1][SIM_NODES + 1]; /* until */
+	bool checking; /* what is read now is read by a check */
 	struct event *heap;
 	size_t heap_n, heap_cap;
 	struct position *pos;
@@ -194,6 +227,7 @@ bool sim_run(struct world *w, uint64_t seed, bool verbose);
 void sim_free(struct world *w);
 
 /* world.c */
+void sim_new_node(struct world *w); /* id nodes + 1, with an empty disk */
 uint64_t sim_random(struct world *w);
 unsigned sim_below(struct world *w, unsigned n); /* 0 .. n-1 */
 bool sim_chance(struct world *w, unsigned per_cent);
@@ -211,7 +245,9 @@ raft_index disk_last(const struct disk *d);
 const struct sim_entry *disk_entry(const struct disk *d, raft_index i);
 bool disk_holds(const struct disk *d, raft_index i, raft_term term);
 void disk_append(struct node *n, const struct raft_message *m);
-void disk_compact(struct node *n, raft_index to);
+/* The first k entries of it, and the hard state. */
+void disk_append_part(struct node *n, const struct raft_message *m, size_t k);
+void disk_compact(struct node *n); /* some of what it may cut */
 void disk_crash(struct node *n);
 void disk_free(struct disk *d);
 void machine_apply(struct node *n, const struct raft_entry *e);
@@ -219,6 +255,7 @@ void machine_apply(struct node *n, const struct raft_entry *e);
 /* node.c */
 void node_boot(struct node *n);
 void node_crash(struct node *n);
+void node_restart_in(struct node *n, unsigned ms);
 void node_free(struct node *n);
 void node_step(struct node *n, const struct raft_message *m);
 void node_ready(struct node *n);
@@ -231,14 +268,30 @@ void net_send(struct node *from, const struct raft_message *m);
 void net_deliver(struct world *w, struct event *e);
 void net_heal(struct world *w);
 
-/* nemesis.c */
+/* tune.c */
 void nemesis_tune(struct world *w);
+
+/* nemesis.c */
 void nemesis_act(struct world *w);
+struct node *sim_leader(struct world *w); /* of the highest term, or NULL */
+struct node *sim_any(struct world *w);
+
+/* loss.c: disks that are lost, and who takes the place of their nodes. */
+void loss_damage(struct world *w);
+void loss_wipe(struct world *w);
+void loss_take(struct node *n); /* it never comes back */
+/* The leader has a member that is lost: true, and its replacement proposed.
+ * Also true for one that is damaged, and will be lost. */
+bool loss_replace(struct world *w, struct node *leader);
+
+/* client.c */
+int client_propose(struct node *n);
 void client_act(struct world *w);
 void client_read_done(struct node *n, const struct raft_read_state *s);
+
+/* heal.c */
 void heal_act(struct world *w); /* until the cluster agrees */
 bool heal_done(struct world *w);
-struct node *sim_leader(struct world *w); /* of the highest term, or NULL */
 
 /* check.c */
 uint64_t check_entry_hash(enum raft_entry_type type, const void *p, size_t len);

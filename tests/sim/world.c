@@ -125,7 +125,7 @@ static void tick(struct world *w, struct event *e)
 	raft_tick(n->raft);
 	n->ready_due = true;
 	node_after(n);
-	sim_schedule(w, (struct event){.at = w->now + SIM_TICK_MS,
+	sim_schedule(w, (struct event){.at = w->now + n->tick_ms,
 			    .kind = EV_TICK,
 			    .node = n->id,
 			    .incarnation = e->incarnation});
@@ -150,7 +150,7 @@ static bool asleep(struct world *w, struct event *e)
 	struct node *n = &w->node[e->node];
 	bool own = e->kind == EV_PACKET || e->kind == EV_TICK ||
 		   e->kind == EV_APPEND || e->kind == EV_APPLY ||
-		   e->kind == EV_REPORT;
+		   e->kind == EV_REPORT || e->kind == EV_COMPACT;
 
 	if (!own || !n->up || w->now >= n->paused_until)
 		return false;
@@ -181,6 +181,13 @@ static void dispatch(struct world *w, struct event *e)
 	case EV_NEMESIS: nemesis_act(w); break;
 	case EV_RESTART: node_boot(n); break;
 	case EV_HEAL: heal_act(w); break;
+	case EV_COMPACT:
+		if (n->up) {
+			w->count[SIM_COMPACTION_MID]++;
+			disk_compact(n);
+			node_after(n);
+		}
+		break;
 	case EV_REPORT: reported(w, e); break;
 	}
 }
@@ -200,6 +207,19 @@ static void run_until(struct world *w, uint64_t end)
 	}
 }
 
+void sim_new_node(struct world *w)
+{
+	struct node *n = &w->node[++w->nodes];
+
+	n->w = w;
+	n->id = w->nodes;
+	n->tick_ms = SIM_TICK_MS;
+	if (w->t.skew && sim_chance(w, 70)) {
+		n->tick_ms = 14 + sim_below(w, 15);
+		w->count[SIM_SKEW]++;
+	}
+}
+
 /* Every voter begins with the same configuration, at index 1. */
 static void found(struct world *w)
 {
@@ -210,8 +230,7 @@ static void found(struct world *w)
 	for (raft_id id = 1; id <= w->t.nodes; id++) {
 		struct node *n = &w->node[id];
 
-		n->w = w;
-		n->id = id;
+		sim_new_node(w);
 		if (id <= w->t.voters) {
 			n->machine = n->disk.machine = m;
 			n->disk.base = n->disk.base_term = 1;
