@@ -45,10 +45,10 @@ static int replay(uint64_t seed)
 	return ok ? 0 : 1;
 }
 
-/* Each kind of fault, in one seed of ten at the least. */
+/* Each kind of fault, in one seed of twenty at the least. */
 static int demand(const struct options *o, const uint64_t *total)
 {
-	uint64_t least = o->seeds / 10;
+	uint64_t least = o->seeds / 20;
 	int rc = 0;
 
 	for (size_t i = 0; i < SIM_COUNTER_N; i++) {

@@ -351,10 +351,10 @@ static const struct act {
     {1, pause_one, IF(pauses)},
     {1, slow_disk, IF(slow_disks)},
     {1, slow_apply, IF(slow_apply)},
-    {1, disk_error, IF(disk_errors)},
+    {2, disk_error, IF(disk_errors)},
     {1, full_disk, IF(full_disks)},
     {4, loss_damage, IF(losses)},
-    {2, loss_wipe, IF(losses)},
+    {3, loss_wipe, IF(losses)},
     {1, transfer, IF(transfers)},
     {1, campaign, IF(transfers)},
     {3, change, IF(changes)},
@@ -365,7 +365,7 @@ static const struct act {
 static void mischief(struct world *w)
 {
 	const size_t n = sizeof(acts) / sizeof(acts[0]);
-	unsigned draw = sim_below(w, 24);
+	unsigned draw = sim_below(w, 26);
 
 	for (size_t i = 0; i < n; draw -= acts[i++].weight) {
 		const bool *allowed =
