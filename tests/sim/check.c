@@ -148,15 +148,16 @@ void check_applied(struct node *n, const struct raft_entry *e)
 	struct position *p = position(w, e->index);
 	uint64_t h = check_entry_hash(e->type, e->data.p, e->data.len);
 
-	n->machine.hash = (n->machine.hash ^ h ^ e->term) * 0x100000001b3u;
+	n->machine.is.hash =
+	    (n->machine.is.hash ^ h ^ e->term) * 0x100000001b3u;
 	if (!p->committed || p->term != e->term || p->hash != h)
 		sim_fail(w, "n%llu applies %llu/%llu, which was not committed",
 		    ULL(n->id), ULL(e->term), ULL(e->index));
-	if (p->applied && p->chain != n->machine.hash)
+	if (p->applied && p->chain != n->machine.is.hash)
 		sim_fail(w, "state machines differ at %llu on n%llu",
 		    ULL(e->index), ULL(n->id));
 	p->applied = true;
-	p->chain = n->machine.hash;
+	p->chain = n->machine.is.hash;
 }
 
 static uint64_t hash_ids(uint64_t h, const raft_id *ids, size_t n)
@@ -188,7 +189,7 @@ void check_installed(struct node *n)
 	check_conf(n);
 	struct position *p = position(n->w, n->machine.applied);
 
-	if (p->chain != n->machine.hash)
+	if (p->chain != n->machine.is.hash)
 		sim_fail(n->w, "n%llu installed another's state at %llu",
 		    ULL(n->id), ULL(n->machine.applied));
 }

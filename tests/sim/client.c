@@ -9,43 +9,71 @@ int client_propose(struct node *n)
 	size_t k = sim_chance(w, 60) ? 1 : 1 + sim_below(w, SIM_BURST);
 	uint8_t data[SIM_BURST][SIM_DATA] = {{0}};
 	struct raft_span span[SIM_BURST];
+	uint64_t value[SIM_BURST];
+	int rc;
 
 	for (size_t i = 0; i < k; i++) {
-		uint64_t value = w->next_value++;
-
-		memcpy(data[i], &value, sizeof(value));
+		value[i] = history_write(n);
+		memcpy(data[i], &value[i], sizeof(value[i]));
 		span[i] = (struct raft_span){data[i], 8 + sim_below(w, 40)};
 	}
-	return raft_propose(n->raft, span, k);
+	rc = raft_propose(n->raft, span, k);
+	for (size_t i = 0; i < k && rc != RAFT_OK; i++)
+		history_refused(w, value[i]);
+	return rc;
 }
 
-static void read_index(struct node *n)
+void client_read(struct node *n)
 {
 	struct world *w = n->w;
+	struct read r = {
+	    .context = w->next_context++, .at_least = w->max_commit};
 
+	history_read(n, &r);
 	w->read =
 	    sim_grow(w->read, &w->read_cap, w->read_n + 1, sizeof(*w->read));
-	w->read[w->read_n++] =
-	    (struct pending_read){w->next_context, w->max_commit};
-	raft_read_index(n->raft, w->next_context++);
+	w->read[w->read_n++] = r;
+	raft_read_index(n->raft, r.context);
 }
 
-/* Linearizable: nothing that was committed when it was asked is missed. */
+/* Nothing that was committed when it was asked is missed. */
 void client_read_done(struct node *n, const struct raft_read_state *s)
 {
 	struct world *w = n->w;
 
 	for (size_t i = 0; i < w->read_n; i++) {
-		if (w->read[i].context != s->context)
+		struct read *r = &w->read[i];
+
+		if (r->context != s->context)
 			continue;
-		if (s->index < w->read[i].at_least)
+		if (s->index < r->at_least)
 			sim_fail(w, "stale read on n%llu: %llu, committed %llu",
 			    (unsigned long long)n->id,
 			    (unsigned long long)s->index,
-			    (unsigned long long)w->read[i].at_least);
-		w->count[SIM_READ]++;
-		w->read[i] = w->read[--w->read_n];
+			    (unsigned long long)r->at_least);
+		r->index = s->index;
+		n->reads_due++;
+		client_answer(n);
 		return;
+	}
+}
+
+/* The reads of a node that has applied something. */
+void client_answer(struct node *n)
+{
+	struct world *w = n->w;
+
+	if (n->reads_due == 0)
+		return;
+	for (size_t i = 0; i < w->read_n; i++) {
+		const struct read *r = &w->read[i];
+
+		if (r->node != n->id || r->incarnation != n->incarnation ||
+		    r->index == 0 || r->index > n->machine.applied)
+			continue;
+		history_answer(n, r);
+		n->reads_due--;
+		w->read[i--] = w->read[--w->read_n];
 	}
 }
 
@@ -57,7 +85,7 @@ void client_act(struct world *w)
 		return;
 	if (n != NULL && n->up && w->now >= n->paused_until) {
 		if (sim_chance(w, w->t.read))
-			read_index(n);
+			client_read(n);
 		else if (w->now >= n->low_until)
 			client_propose(n);
 		node_after(n);

@@ -126,7 +126,7 @@ static int on_snapshot(void *ctx, struct raft_snapshot *out)
 
 	if (n->machine.applied == 0 || (!n->w->healing && sim_chance(n->w, 10)))
 		return RAFT_ESNAP_NOT_READY;
-	memcpy(n->snapshot_data, &n->machine.hash, sizeof(uint64_t));
+	memcpy(n->snapshot_data, &n->machine.is, sizeof(n->machine.is));
 	*out = (struct raft_snapshot){.index = n->machine.applied,
 	    .conf_state = n->machine.conf,
 	    .data = {n->snapshot_data, sizeof(n->snapshot_data)}};
@@ -157,7 +157,7 @@ static void install(struct node *n, const struct raft_snapshot *s)
 	d->base_term = s->term;
 	d->n = 0;
 	n->machine.applied = s->index;
-	memcpy(&n->machine.hash, s->data.p, sizeof(uint64_t));
+	memcpy(&n->machine.is, s->data.p, sizeof(n->machine.is));
 	n->machine.conf = s->conf_state;
 	d->machine = n->machine;
 	check_installed(n);
@@ -280,6 +280,7 @@ void machine_apply(struct node *n, const struct raft_entry *e)
 	if (e->type == RAFT_ENTRY_CONF_CHANGE)
 		change_conf(n, e);
 	check_applied(n, e);
+	history_applied(n, e);
 	s->applied = e->index;
 	check_conf(n);
 }

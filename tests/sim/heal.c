@@ -49,6 +49,14 @@ void heal_act(struct world *w)
 		w->marker_term = leader->raft->term;
 	}
 	node_after(leader);
+	for (raft_id id = 1; id <= w->nodes; id++) {
+		struct node *n = &w->node[id];
+
+		if (n->up && !n->healed_read && member(leader, id)) {
+			client_read(n);
+			node_after(n);
+		}
+	}
 }
 
 bool heal_done(struct world *w)
@@ -65,7 +73,8 @@ bool heal_done(struct world *w)
 
 		if (member(leader, id) &&
 		    (!n->up || n->machine.applied != leader->machine.applied ||
-			n->machine.hash != leader->machine.hash))
+			n->machine.is.hash != leader->machine.is.hash ||
+			!n->healed_read))
 			return false;
 	}
 	return true;

@@ -43,10 +43,12 @@ void net_send(struct node *from, const struct raft_message *m)
 	}
 	if (sim_below(w, 1000) < w->t.duplicate && !w->healing) {
 		w->count[SIM_DUPLICATE]++;
+		history_copied(w, m);
 		put(w, from->id, m, delay + sim_below(w, 200), false);
 	}
 	if (sim_below(w, 1000) < w->t.replay && !w->healing) {
 		w->count[SIM_REPLAY]++;
+		history_copied(w, m);
 		put(w, from->id, m, 300 + sim_below(w, 3000), true);
 	}
 	/* Now and then one message is late, and others overtake it. */

@@ -70,6 +70,7 @@ void node_boot(struct node *n)
 	}
 	n->up = true;
 	n->ready_due = false;
+	n->reads_due = 0;
 	n->paused_until = 0;
 	sim_say(w, "n%llu starts: term %llu, applied %llu, last %llu",
 	    (unsigned long long)n->id, (unsigned long long)n->disk.hard.term,
@@ -312,6 +313,7 @@ void node_append_done(struct node *n)
 	m = lane_take(&n->append);
 	say_message(n, "did", m);
 	disk_append(n, m);
+	client_answer(n);
 	done(n, &n->append, EV_APPEND, m);
 }
 
@@ -324,6 +326,7 @@ void node_apply_done(struct node *n)
 	if (!snapshot_waits(n))
 		for (size_t i = 0; i < m->entries_n && !n->w->failed; i++)
 			machine_apply(n, &m->entries[i]);
+	client_answer(n);
 	if (sim_chance(n->w, n->w->t.flush))
 		n->disk.machine = n->machine;
 	done(n, &n->apply, EV_APPLY, m);

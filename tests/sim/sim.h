@@ -60,7 +60,13 @@
 	X(SNAPSHOT, "snapshots installed")                                     \
 	X(TRUNCATION, "conflicting entries cut off a disk")                    \
 	X(ELECTION, "leaders elected")                                         \
-	X(READ, "reads confirmed")                                             \
+	X(WRITE, "writes acknowledged")                                        \
+	X(WRITE_UNKNOWN, "writes of which nobody was told")                    \
+	X(WRITE_SILENT, "of them, in the log all the same")                    \
+	X(WRITE_REFUSED, "writes refused")                                     \
+	X(WRITE_TWICE, "writes in the log again, by a doubled message")        \
+	X(READ, "reads answered")                                              \
+	X(READ_FOLLOWER, "of them, by another than the leader")                \
 	X(READ_LOST, "reads lost")                                             \
 	X(COMMIT, "entries committed")
 
@@ -80,9 +86,15 @@ struct sim_entry {
 	uint8_t data[SIM_DATA];
 };
 
-struct machine { /* the replicated state: a hash over all that was applied */
+struct content {
+	uint64_t hash;   /* over all that was applied */
+	uint64_t len;    /* the list of the clients' values, each once: */
+	uint64_t values; /* a hash over it */
+};
+
+struct machine { /* the replicated state */
 	raft_index applied;
-	uint64_t hash;
+	struct content is;
 	struct raft_conf_state conf;
 };
 
@@ -122,7 +134,9 @@ struct node {
 	bool write_cut;               /* down in the middle of the next write */
 	bool must_stop;               /* a read failed: so must the node */
 	uint64_t low_until, full_until; /* little space, and none */
-	uint8_t snapshot_data[8];
+	uint8_t snapshot_data[sizeof(struct content)];
+	unsigned reads_due; /* confirmed, and not applied that far */
+	bool healed_read;   /* answered one since the faults stopped */
 	/* check.c: as of the last event */
 	raft_term seen_term;
 	raft_index seen_commit, seen_applied, seen_last;
@@ -190,9 +204,21 @@ struct position { /* what any log ever held at an index, and what won */
 	uint64_t hash, chain, conf;
 };
 
-struct pending_read {
-	uint64_t context;
-	raft_index at_least;
+struct write {          /* of one value */
+	uint64_t after; /* how long the list was known to be when it began */
+	raft_id node;   /* whose client wrote it */
+	unsigned incarnation;
+	uint64_t len;            /* of the list with it; 0: it is not there */
+	raft_index index;        /* in the log, the first time */
+	unsigned copies, in_log; /* by the network; all of them */
+	bool refused, acked;
+};
+
+struct read {
+	uint64_t context, after;
+	raft_index at_least, index; /* index 0: not confirmed yet */
+	raft_id node;
+	unsigned incarnation;
 };
 
 struct world {
@@ -210,9 +236,16 @@ struct world {
 	raft_id *leader_of; /* by term */
 	size_t terms_cap;
 	raft_index max_commit;
-	struct pending_read *read;
+	struct read *read;
 	size_t read_n, read_cap;
 	uint64_t next_context, next_value;
+	struct write *write; /* by value */
+	size_t write_cap;
+	uint64_t *list; /* by length, the hash over the values so far */
+	size_t list_cap;
+	uint64_t list_len;
+	uint64_t known_len;    /* of the list, by what is answered */
+	raft_index list_index; /* applied by the first node */
 	bool healing;
 	raft_index marker; /* healed: the cluster must apply past this */
 	raft_term marker_term;
@@ -287,7 +320,19 @@ bool loss_replace(struct world *w, struct node *leader);
 /* client.c */
 int client_propose(struct node *n);
 void client_act(struct world *w);
+void client_read(struct node *n);
+void client_answer(struct node *n);
 void client_read_done(struct node *n, const struct raft_read_state *s);
+
+/* history.c: what clients see is linearizable. */
+uint64_t history_write(struct node *n); /* a new value */
+void history_refused(struct world *w, uint64_t value);
+void history_copied(struct world *w, const struct raft_message *m);
+void history_applied(struct node *n, const struct raft_entry *e);
+void history_read(struct node *n, struct read *r);
+void history_answer(struct node *n, const struct read *r);
+void history_end(struct world *w);
+void history_free(struct world *w);
 
 /* heal.c */
 void heal_act(struct world *w); /* until the cluster agrees */

@@ -267,7 +267,7 @@ bool sim_run(struct world *w, uint64_t seed, bool verbose)
 		sim_fail(w, "healed, but the cluster does not converge");
 	if (!w->failed)
 		check_all(w);
-	w->count[SIM_READ_LOST] += w->read_n;
+	history_end(w);
 	return !w->failed;
 }
 
@@ -282,6 +282,6 @@ void sim_free(struct world *w)
 	for (size_t i = 0; i < w->heap_n; i++)
 		free(w->heap[i].m);
 	free(w->heap);
-	free(w->read);
+	history_free(w);
 	check_free(w);
 }
