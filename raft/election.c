@@ -98,7 +98,8 @@ static bool too_humble(struct raft *r, const struct raft_message *m)
 	return m->priority < r->config.priority &&
 	       m->context != RAFT_CAMPAIGN_TRANSFER_CONTEXT &&
 	       raft_promotable(r) && log_last(&r->log, &own) == RAFT_OK &&
-	       own.term == m->log_term && own.index == m->index;
+	       RAFT_GUARD(PRIORITY_LOG,
+		   own.term == m->log_term && own.index == m->index);
 }
 
 /* RequestVote and its question in advance [3.4, 3.6.1, 9.6]. */
@@ -115,7 +116,7 @@ void raft_handle_vote(struct raft *r, const struct raft_message *m)
 	bool grant =
 	    RAFT_GUARD(VOTE_ONCE, may) &&
 	    RAFT_GUARD(VOTE_UP_TO_DATE, log_up_to_date(&r->log, last)) &&
-	    !too_humble(r, m);
+	    !RAFT_GUARD(PRIORITY, too_humble(r, m));
 
 	raft_tell(r, RAFT_TRACE_VOTE, m->from, grant, 0);
 	if (grant) {

@@ -26,6 +26,8 @@
 	X(CAMPAIGN_VOTER, true, "a learner does not campaign [4.2.1]")         \
 	X(CAMPAIGN_SNAPSHOT, true, "store a snapshot, then campaign")          \
 	X(CONF_BEFORE_CAMPAIGN, false, "apply changes, then campaign")         \
+	X(PRIORITY, false, "who would rather lead refuses a lesser one")       \
+	X(PRIORITY_LOG, true, "but not one whose log is newer")                \
 	X(STALE_TERM, false, "ignore messages of earlier terms [3.3]")         \
 	X(STALE_LEADER_TOLD, false,                                            \
 	    "a leader of an earlier term is told [6.2]")                       \
@@ -51,6 +53,7 @@
 	    "a heartbeat commits only what matches [3.5]")                     \
 	X(COMMIT_OWN_TERM, true, "commit only entries of one's term [3.6.2]")  \
 	X(COMMIT_QUORUM, false, "commit what a quorum holds [3.5]")            \
+	X(COMMIT_GROUPS, false, "commit what enough groups hold, if asked")    \
 	X(COMMIT_FORWARD, false, "the commit index never goes back [3.3]")     \
 	X(COMMIT_IN_LOG, false, "commit nothing that the log does not hold")   \
 	X(MATCH_UNKNOWN, false, "a new leader knows of no peer's log [3.5]")   \

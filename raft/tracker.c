@@ -145,7 +145,7 @@ static raft_index half_committed(
 	raft_index majority = majority_committed(t, ids, n);
 	raft_index groups = groups_committed(t, ids, n);
 
-	return groups < majority ? groups : majority;
+	return RAFT_GUARD(COMMIT_GROUPS, groups < majority) ? groups : majority;
 }
 
 raft_index tracker_committed(struct tracker *t)
