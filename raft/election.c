@@ -96,8 +96,10 @@ static bool too_humble(struct raft *r, const struct raft_message *m)
 	struct raft_entry_id own;
 
 	return m->priority < r->config.priority &&
-	       m->context != RAFT_CAMPAIGN_TRANSFER_CONTEXT &&
-	       raft_promotable(r) && log_last(&r->log, &own) == RAFT_OK &&
+	       RAFT_GUARD(PRIORITY_TRANSFER,
+		   m->context != RAFT_CAMPAIGN_TRANSFER_CONTEXT) &&
+	       RAFT_GUARD(PRIORITY_LEADS, raft_promotable(r)) &&
+	       log_last(&r->log, &own) == RAFT_OK &&
 	       RAFT_GUARD(PRIORITY_LOG,
 		   own.term == m->log_term && own.index == m->index);
 }
@@ -138,7 +140,7 @@ static enum vote_result poll_vote(struct raft *r, const struct raft_message *m)
 	size_t yes = 0, no = 0;
 
 	raft_tell(r, RAFT_TRACE_POLL, m->from, !m->reject, 0);
-	if (p != NULL && p->vote == VOTE_NONE)
+	if (p != NULL && RAFT_GUARD(VOTE_FIRST, p->vote == VOTE_NONE))
 		p->vote = m->reject ? VOTE_NO : VOTE_YES;
 	for (size_t i = 0; i < r->tracker.n; i++) {
 		p = &r->tracker.peers[i];

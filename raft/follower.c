@@ -87,10 +87,6 @@ static bool restore(struct raft *r, const struct raft_snapshot *s)
 
 	if (RAFT_GUARD(SNAP_OLD, s->index <= r->log.committed))
 		return false;
-	if (r->state != RAFT_FOLLOWER) {
-		raft_become_follower(r, r->term + 1, 0);
-		return false;
-	}
 	if (RAFT_GUARD(SNAP_FOR_US,
 		!id_in(c->voters, c->voters_n, r->id) &&
 		    !id_in(c->learners, c->learners_n, r->id) &&

@@ -20,14 +20,13 @@
 	X(LOG_LENGTH, true, "of one last term the longer log wins [3.6.1]")    \
 	X(ELECTION_QUORUM, true, "a quorum elects [3.4]")                      \
 	X(ELECTION_LOST, false, "a quorum of refusals ends a campaign [3.4]")  \
+	X(VOTE_FIRST, true, "of a voter's answers the first counts [3.4]")     \
 	X(ANSWER_KIND, true, "answers to a question are no votes [9.6]")       \
 	X(ASK_VOTERS, false, "only voters are asked [4.2.1]")                  \
 	X(CAMPAIGN_LEADER, false, "a leader does not campaign")                \
 	X(CAMPAIGN_VOTER, true, "a learner does not campaign [4.2.1]")         \
 	X(CAMPAIGN_SNAPSHOT, true, "store a snapshot, then campaign")          \
 	X(CONF_BEFORE_CAMPAIGN, false, "apply changes, then campaign")         \
-	X(PRIORITY, false, "who would rather lead refuses a lesser one")       \
-	X(PRIORITY_LOG, true, "but not one whose log is newer")                \
 	X(STALE_TERM, false, "ignore messages of earlier terms [3.3]")         \
 	X(STALE_LEADER_TOLD, false,                                            \
 	    "a leader of an earlier term is told [6.2]")                       \
@@ -53,7 +52,6 @@
 	    "a heartbeat commits only what matches [3.5]")                     \
 	X(COMMIT_OWN_TERM, true, "commit only entries of one's term [3.6.2]")  \
 	X(COMMIT_QUORUM, false, "commit what a quorum holds [3.5]")            \
-	X(COMMIT_GROUPS, false, "commit what enough groups hold, if asked")    \
 	X(COMMIT_FORWARD, false, "the commit index never goes back [3.3]")     \
 	X(COMMIT_IN_LOG, false, "commit nothing that the log does not hold")   \
 	X(MATCH_UNKNOWN, false, "a new leader knows of no peer's log [3.5]")   \
@@ -61,6 +59,8 @@
 	    "a late acknowledgement changes nothing [3.5]")                    \
 	X(ACK_OF_SENT, false, "nobody holds what was never sent")              \
 	X(NEXT_PAST_MATCH, true, "a refusal does not undo an acknowledgement") \
+	X(NEXT_FOLLOWS, false, "what is acknowledged is not sent again")       \
+	X(COMMIT_TOLD, false, "who acknowledges is told of the commit [3.5]")  \
 	X(REJECT_OLD, false, "a refusal of what matched since is late")        \
 	X(REJECT_PROBED, false, "only the refusal of the last probe counts")   \
 	X(REJECT_PROBES, false, "who refused is probed [10.2.1]")              \
@@ -160,6 +160,12 @@
 	X(SNAP_FAILED, false, "a snapshot that failed is no progress")         \
 	X(SNAP_PROBED_PAST, false, "a snapshot that arrived is probed past")   \
 	X(SNAP_ACTIVE, false, "no snapshot to one that is not heard")          \
+	/* Far nodes */                                                        \
+	X(PRIORITY, false, "who would rather lead refuses a lesser one")       \
+	X(PRIORITY_LOG, true, "but not one whose log is newer [3.6.1]")        \
+	X(PRIORITY_LEADS, true, "and not if it may not lead itself")           \
+	X(PRIORITY_TRANSFER, true, "a transfer minds no priority [3.10]")      \
+	X(COMMIT_GROUPS, false, "commit what enough groups hold, if asked")    \
 	/* What peers say */                                                   \
 	X(PEER_LOCAL, false, "peers send no local messages")                   \
 	X(PEER_ENTRIES, false, "entries come in order, of no later term")      \

@@ -67,7 +67,6 @@ void log_accept_applying(
 bool log_has_committed(const struct raft_log *l, bool unstable_too);
 int log_next_committed(const struct raft_log *l, bool unstable_too,
     struct raft_entry **out, size_t *n);
-int log_snapshot(const struct raft_log *l, struct raft_snapshot *out);
 struct raft_snapshot *raft_snapshot_copy(const struct raft_snapshot *s);
 
 /* ---- tracker.c: what a leader knows of its peers ---- */

@@ -14,7 +14,7 @@ static bool send_snapshot(struct raft *r, struct progress *p)
 	/* A peer that has not spoken lately would not hear it either. */
 	if (RAFT_GUARD(SNAP_ACTIVE, !p->recent_active))
 		return false;
-	rc = log_snapshot(&r->log, &s);
+	rc = r->config.storage.snapshot(r->config.storage.ctx, &s);
 	if (rc == RAFT_ESNAP_NOT_READY)
 		return false;
 	if (rc == RAFT_OK && s.index == 0)
@@ -121,10 +121,8 @@ static bool take_quota(struct raft *r, size_t bytes)
 
 void leader_reduce_uncommitted(struct raft *r, size_t payload)
 {
-	if (r->state == RAFT_LEADER)
-		r->uncommitted_size -= payload < r->uncommitted_size
-					   ? payload
-					   : r->uncommitted_size;
+	r->uncommitted_size -=
+	    payload < r->uncommitted_size ? payload : r->uncommitted_size;
 }
 
 /* Entries of one's own term at the end of the log; false: over the quota. */
@@ -325,7 +323,8 @@ static void append_accepted(
 	if (leader_maybe_commit(r)) {
 		reads_release(r);
 		leader_broadcast_append(r);
-	} else if (id != r->id && r->log.committed > p->sent_commit &&
+	} else if (id != r->id &&
+		   RAFT_GUARD(COMMIT_TOLD, r->log.committed > p->sent_commit) &&
 		   p->sent_commit < p->next - 1) {
 		leader_send_append(r, p, true);
 	}
@@ -350,8 +349,7 @@ static void heartbeat_answered(
 	if (RAFT_GUARD(
 		HEARTBEAT_RESENDS, p->match < last || p->state == RAFT_PROBE))
 		leader_send_append(r, p, true);
-	if (m->context != 0)
-		reads_ack(r, m);
+	reads_ack(r, m);
 }
 
 static void snapshot_reported(struct progress *p, const struct raft_message *m)

@@ -248,7 +248,7 @@ int log_append(struct raft_log *l, const struct raft_entry *e, size_t n)
 		return RAFT_OK;
 	from = e[0].index;
 	if (from <= l->committed)
-		return RAFT_EINVAL; /* committed entries are never replaced */
+		return RAFT_EINVAL; /* the leader contradicts a commit */
 	keep = from <= l->offset ? 0 : (size_t)(from - l->offset);
 	if (keep > l->tail_n)
 		return RAFT_EINVAL;
@@ -313,9 +313,6 @@ int log_maybe_append(struct raft_log *l, struct raft_entry_id prev,
 	*last = prev.index + n;
 	at = conflict(l, e, n);
 	if (at != 0) {
-		if (at <= l->committed)
-			return RAFT_EINVAL; /* the leader contradicts a commit
-					     */
 		rc = log_append(
 		    l, e + (at - e[0].index), n - (size_t)(at - e[0].index));
 		if (rc != RAFT_OK)
@@ -363,7 +360,7 @@ int log_commit_to(struct raft_log *l, raft_index i)
 
 bool log_maybe_commit(struct raft_log *l, struct raft_entry_id at)
 {
-	if (at.term == 0 || at.index <= l->committed ||
+	if (at.index <= l->committed ||
 	    !RAFT_GUARD(COMMIT_OWN_TERM, log_matches(l, at)))
 		return false;
 	return log_commit_to(l, at.index) == RAFT_OK;
@@ -455,13 +452,4 @@ int log_next_committed(const struct raft_log *l, bool unstable_too,
 		return RAFT_OK;
 	return log_slice(l, l->applying + 1, max_appliable(l, unstable_too) + 1,
 	    l->max_applying_size - l->applying_size, out, n);
-}
-
-int log_snapshot(const struct raft_log *l, struct raft_snapshot *out)
-{
-	if (l->snapshot != NULL) {
-		*out = *l->snapshot;
-		return RAFT_OK;
-	}
-	return l->config->storage.snapshot(l->config->storage.ctx, out);
 }

@@ -400,10 +400,8 @@ static int step(struct raft *r, const struct raft_message *m)
 		return r->fatal;
 	case RAFT_MSG_STORAGE_APPEND_RESP: storage_appended(r, m); break;
 	case RAFT_MSG_STORAGE_APPLY_RESP:
-		if (m->index != 0) {
-			leader_reduce_uncommitted(r, m->payload);
-			raft_applied_to(r, m->index, m->size);
-		}
+		leader_reduce_uncommitted(r, m->payload);
+		raft_applied_to(r, m->index, m->size);
 		break;
 	case RAFT_MSG_VOTE:
 	case RAFT_MSG_PRE_VOTE: raft_handle_vote(r, m); break;

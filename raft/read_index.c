@@ -123,8 +123,6 @@ void reads_release(struct raft *r)
 {
 	struct reads *s = &r->reads;
 
-	if (s->waiting_n == 0 || !leader_committed_own_term(r))
-		return;
 	for (size_t i = 0, n = s->waiting_n; i < n; i++)
 		reads_request(r, &s->waiting[i]);
 	waiting_drop(s);

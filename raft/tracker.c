@@ -321,7 +321,7 @@ bool progress_maybe_update(struct progress *p, raft_index i)
 	if (RAFT_GUARD(MATCH_FORWARD, i <= p->match))
 		return false;
 	p->match = i;
-	if (p->next <= i)
+	if (RAFT_GUARD(NEXT_FOLLOWS, p->next <= i))
 		p->next = i + 1;
 	p->flow_paused = false;
 	return true;

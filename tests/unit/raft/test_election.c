@@ -664,6 +664,22 @@ static void one_that_asks_in_an_earlier_term_hears_of_the_later(void **state)
 	cluster_free(c);
 }
 
+static void of_two_answers_the_first_counts(void **state)
+{
+	struct cluster *c = cluster_new(3, plain);
+	struct raft_message m = {
+	    .type = RAFT_MSG_VOTE_RESP, .from = 2, .term = 2, .reject = true};
+
+	(void)state;
+	raft_campaign(node(c, 1));
+	cluster_disk_all(c, 1);
+	cluster_step(c, 1, m);
+	m.reject = false;
+	cluster_step(c, 1, m);
+	assert_int_equal(cluster_status(c, 1).state, RAFT_CANDIDATE);
+	cluster_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -694,6 +710,7 @@ int main(void)
 	    cmocka_unit_test(a_leader_does_not_campaign),
 	    cmocka_unit_test(
 		one_that_asks_in_an_earlier_term_hears_of_the_later),
+	    cmocka_unit_test(of_two_answers_the_first_counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -76,6 +76,32 @@ static void a_leader_may_hand_over_to_a_lesser_one(void **state)
 	cluster_free(c);
 }
 
+/* A learner votes, and may not lead, whatever its rank. */
+static void one_that_may_not_lead_refuses_nobody(void **state)
+{
+	struct cluster *c = cluster_new(3, by_id);
+	struct raft_status s;
+
+	(void)state;
+	cluster_elect(c, 3);
+	raft_transfer_leader(node(c, 3), 2);
+	cluster_settle(c);
+	cluster_change(c, 2, RAFT_AUTO, "l3");
+	cluster_settle(c);
+	s = cluster_status(c, 3);
+	cluster_hush(c);
+	cluster_step(c, 3,
+	    (struct raft_message){.type = RAFT_MSG_VOTE,
+		.from = 1,
+		.term = 4,
+		.log_term = s.hard.term,
+		.index = s.last_index,
+		.priority = 1});
+	cluster_expect(c, "n3 follower in term 4\n"
+			  "n3 grants n1 its Vote\n");
+	cluster_free(c);
+}
+
 /* ---- Groups ---- */
 
 /* Nodes 1 to 3 are one group, 4 another, 5 a third. */
@@ -183,6 +209,7 @@ int main(void)
 	    cmocka_unit_test(a_second_place_is_enough),
 	    cmocka_unit_test(a_majority_is_needed_as_ever),
 	    cmocka_unit_test(no_more_places_are_asked_for_than_there_are),
+	    cmocka_unit_test(one_that_may_not_lead_refuses_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
