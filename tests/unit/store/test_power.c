@@ -2,17 +2,11 @@
  * moment, and a power cut at any write.
  *
  * kill -9 leaves the page cache alone, so it shows only that transactions are
- * whole.  For power, this program puts itself between LMDB and the kernel: it
- * defines pwrite, writev, fdatasync, fsync and ftruncate (LMDB 0.9.24 writes
- * pages with pwrite or lseek and writev, syncs with fdatasync, then writes its
- * meta page through a descriptor opened with O_DSYNC), remembers what is
- * durable, and at a cut puts the file back to that, with some of the unsynced
- * sectors thrown in: a disk writes them in any order.
+ * whole.  For power, tests/power stands between LMDB and the kernel.
  *
  * The same run with MDB_NOSYNC must lose data, else the layer would prove
  * nothing. */
 #include <errno.h>
-#include <fcntl.h>
 #include <lmdb.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -23,221 +17,25 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "../../power/power.h"
 #include "help.h"
 
-static uint64_t rng;
-
-static uint64_t draw(uint64_t below)
+static void gone(struct power *p)
 {
-	rng ^= rng << 13;
-	rng ^= rng >> 7;
-	rng ^= rng << 17;
-	return (rng >> 11) % below;
-}
-
-/* ---- The file layer -------------------------------------------------------
- */
-
-#define SECTOR 512
-#define WRITES_MAX 4096
-
-struct file {
-	dev_t dev;
-	ino_t ino;
-	int fd; /* of our own */
-	uint8_t *durable;
-	size_t len, cap;
-	struct {
-		off_t at;
-		size_t len;
-	} unsynced[WRITES_MAX];
-	size_t unsynced_n;
-};
-
-static struct file files[2]; /* raft/, state/ */
-static size_t files_n;
-static long cut_in;  /* events until the power goes; 0: never */
-static long fail_in; /* calls until one fails; 0: never */
-static int fail_with;
-
-/* The bytes of [at, at + len) as they are in the page cache become durable. */
-static void settle(struct file *f, off_t at, size_t len)
-{
-	size_t end = (size_t)at + len;
-
-	if (end > f->cap) {
-		f->cap = end * 2;
-		f->durable = realloc(f->durable, f->cap);
-		if (f->durable == NULL)
-			abort();
-	}
-	if (end > f->len) {
-		memset(f->durable + f->len, 0, end - f->len);
-		f->len = end;
-	}
-	if (pread(f->fd, f->durable + at, len, at) < 0)
-		abort();
-}
-
-static void settle_all(struct file *f)
-{
-	for (size_t i = 0; i < f->unsynced_n; i++)
-		settle(f, f->unsynced[i].at, f->unsynced[i].len);
-	f->unsynced_n = 0;
-}
-
-/* durable: what is in the file now was synced. */
-static void watch(const char *name, bool durable)
-{
-	struct file *f = &files[files_n++];
-	struct stat st;
-
-	*f = (struct file){.fd = open(test_path(name), O_RDWR | O_CLOEXEC)};
-	if (f->fd < 0 || fstat(f->fd, &st) != 0)
-		abort();
-	f->dev = st.st_dev;
-	f->ino = st.st_ino;
-	if (durable)
-		settle(f, 0, (size_t)st.st_size);
-	else
-		f->unsynced[f->unsynced_n++].len = (size_t)st.st_size;
-}
-
-static struct file *watched(int fd)
-{
-	struct stat st;
-
-	if (files_n == 0 || fstat(fd, &st) != 0)
-		return NULL;
-	for (size_t i = 0; i < files_n; i++) {
-		if (files[i].dev == st.st_dev && files[i].ino == st.st_ino)
-			return &files[i];
-	}
-	return NULL;
-}
-
-/* Each sector of what was not synced survives with a chance of n in 4. */
-static void cut_file(struct file *f, uint64_t n)
-{
-	for (size_t i = 0; i < f->unsynced_n; i++) {
-		off_t at = f->unsynced[i].at & ~(off_t)(SECTOR - 1);
-		off_t end = f->unsynced[i].at + (off_t)f->unsynced[i].len;
-
-		for (; at < end; at += SECTOR) {
-			if (draw(4) < n)
-				settle(f, at, SECTOR);
-		}
-	}
-	if (syscall(SYS_ftruncate, f->fd, f->len) != 0 ||
-	    syscall(SYS_pwrite64, f->fd, f->durable, f->len, 0) != (long)f->len)
-		abort();
-}
-
-static void event(void)
-{
-	if (cut_in == 0 || --cut_in != 0)
-		return;
-	uint64_t n = draw(5);
-
-	for (size_t i = 0; i < files_n; i++)
-		cut_file(&files[i], n);
+	power_cut(p);
 	_exit(77);
 }
 
-static void wrote(struct file *f, int fd, off_t at, size_t len)
+static struct power power = {.on_cut = gone};
+
+static uint64_t draw(uint64_t below)
 {
-	if ((fcntl(fd, F_GETFL) & O_DSYNC) != 0) {
-		settle(f, at, len);
-	} else {
-		if (f->unsynced_n == WRITES_MAX)
-			abort();
-		f->unsynced[f->unsynced_n].at = at;
-		f->unsynced[f->unsynced_n++].len = len;
-	}
-	event();
-}
-
-static bool fails(const struct file *f)
-{
-	if (f == NULL || fail_in == 0 || --fail_in != 0)
-		return false;
-	errno = fail_with;
-	return true;
-}
-
-ssize_t pwrite(int fd, const void *p, size_t len, off_t at)
-{
-	struct file *f = watched(fd);
-	ssize_t n;
-
-	if (fails(f))
-		return -1;
-	if (f != NULL)
-		event();
-	n = syscall(SYS_pwrite64, fd, p, len, at);
-	if (f != NULL && n > 0)
-		wrote(f, fd, at, (size_t)n);
-	return n;
-}
-
-ssize_t writev(int fd, const struct iovec *iov, int iov_n)
-{
-	struct file *f = watched(fd);
-	off_t at = f != NULL ? lseek(fd, 0, SEEK_CUR) : 0;
-	ssize_t n;
-
-	if (fails(f))
-		return -1;
-	if (f != NULL)
-		event();
-	n = syscall(SYS_writev, fd, iov, iov_n);
-	if (f != NULL && n > 0)
-		wrote(f, fd, at, (size_t)n);
-	return n;
-}
-
-static int sync_with(long call, int fd)
-{
-	struct file *f = watched(fd);
-	int rc;
-
-	if (fails(f))
-		return -1;
-	if (f != NULL)
-		event();
-	rc = (int)syscall(call, fd);
-	if (f != NULL && rc == 0) {
-		settle_all(f);
-		event();
-	}
-	return rc;
-}
-
-int fdatasync(int fd)
-{
-	return sync_with(SYS_fdatasync, fd);
-}
-
-int fsync(int fd)
-{
-	return sync_with(SYS_fsync, fd);
-}
-
-int ftruncate(int fd, off_t len)
-{
-	struct file *f = watched(fd);
-	int rc = (int)syscall(SYS_ftruncate, fd, len);
-
-	if (f != NULL && rc == 0 && (size_t)len < f->len)
-		f->len = (size_t)len;
-	return rc;
+	return power_draw(&power, below);
 }
 
 /* ---- The load -------------------------------------------------------------
@@ -349,18 +147,19 @@ static void load(unsigned raft_flags, long cut)
 	struct err e = {0};
 
 	c.raft_flags = raft_flags;
-	if (cut != 0 || fail_in != 0) {
-		watch("raft/data.mdb", true);
-		watch("state/data.mdb", true);
+	if (cut != 0 || power.fail_in != 0) {
+		power_watch(&power, test_path("raft/data.mdb"), true);
+		power_watch(&power, test_path("state/data.mdb"), true);
 	}
-	cut_in = cut;
+	power.cut_in = cut;
+	power_on = &power;
 	if (store_open(&s, &c, &e) != E_OK) {
 		fprintf(stderr, "load: %s\n", e.text);
 		_exit(1);
 	}
 	for (;;) {
 		if (one_operation(s, intend(), &e) != E_OK) {
-			if (fail_with != 0 && e.code == E_IO)
+			if (power.fail_with != 0 && e.code == E_IO)
 				_exit(78);
 			fprintf(stderr, "load: %s\n", e.text);
 			_exit(2);
@@ -478,7 +277,7 @@ static void begin_anew(void)
 	memset(shared, 0, sizeof(*shared));
 	shared->slots[0].first = shared->slots[1].first = 1;
 	shared->slots[0].term = shared->slots[1].term = 1;
-	rng = 88172645463325252ULL;
+	power.rng = 88172645463325252ULL;
 	for (int i = 0; i < 2; i++) { /* term 1 is in the hard state */
 		struct err e = {0};
 		struct raft_hard_state hs = {.term = 1};
@@ -503,7 +302,7 @@ static int cut_the_power(unsigned raft_flags, int cuts, int *acked)
 		atomic_store(&shared->ops, 0);
 		child = fork();
 		if (child == 0) {
-			rng += (uint64_t)i * 7919;
+			power.rng += (uint64_t)i * 7919;
 			load(raft_flags, cut);
 		}
 		assert_int_equal(waitpid(child, &status, 0), child);
@@ -517,7 +316,7 @@ static int cut_the_power(unsigned raft_flags, int cuts, int *acked)
 			fail_msg(
 			    "cut %d after %ld events: %s", i, cut, shared->why);
 		begin_anew();
-		rng += (uint64_t)i * 104729 + 1;
+		power.rng += (uint64_t)i * 104729 + 1;
 	}
 	return lost;
 }
@@ -554,17 +353,18 @@ static void install(long cut)
 	struct ca_db db;
 	struct err e = {0};
 
-	watch("raft/data.mdb", true);
+	power_watch(&power, test_path("raft/data.mdb"), true);
+	power_on = &power;
 	if (test_try_open(&s, &e) != E_OK ||
 	    store_install_begin(s, &e) != E_OK ||
 	    store_install_db(s, &db, &e) != E_OK)
 		_exit(1);
-	watch("state.new/data.mdb", false);
+	power_watch(&power, test_path("state.new/data.mdb"), false);
 	for (uint64_t i = 1; i <= 20; i++) {
 		if (test_put_rows(db, i, &e) != E_OK)
 			_exit(2);
 	}
-	cut_in = cut;
+	power.cut_in = cut;
 	_exit(store_install_finish(s, &meta, NULL, &e) == E_OK ? 0 : 3);
 }
 
@@ -598,7 +398,7 @@ static void a_power_cut_in_an_installation_leaves_one_state(void **state)
 			ten_entries();
 			child = fork();
 			if (child == 0) {
-				rng += (uint64_t)(cut * 31 + again);
+				power.rng += (uint64_t)(cut * 31 + again);
 				install(cut);
 			}
 			assert_int_equal(waitpid(child, &status, 0), child);
@@ -633,8 +433,8 @@ static void an_error_of_the_disk_ends_the_run(void **state)
 		draw(2);
 		child = fork();
 		if (child == 0) {
-			fail_in = 5 + (long)draw(60);
-			fail_with = errors[i % 2];
+			power.fail_in = 5 + (long)draw(60);
+			power.fail_with = errors[i % 2];
 			load(0, 0);
 		}
 		assert_int_equal(waitpid(child, &status, 0), child);
@@ -658,7 +458,7 @@ static void kill_9_loses_nothing_acknowledged(void **state)
 		atomic_store(&shared->ops, 0);
 		child = fork();
 		if (child == 0) {
-			rng += (uint64_t)i * 7919;
+			power.rng += (uint64_t)i * 7919;
 			load(0, 0);
 		}
 		while (atomic_load(&shared->ops) == 0 &&
