@@ -133,7 +133,7 @@
 	/* Reads */                                                            \
 	X(READ_OWN_TERM, true, "no read before the term's no-op [6.4]")        \
 	X(READ_QUORUM, true, "a quorum confirms the leader of a read [6.4]")   \
-	X(READ_ROUND, true, "an answer confirms its own round [6.4]")          \
+	X(READ_ROUND, true, "an answer confirms no later round [6.4]")         \
 	X(READ_TERM, false, "a read does not outlive its term [6.4]")          \
 	X(READ_SAFE, true, "no lease unless asked for [6.4.1]")                \
 	X(LONE_IN_JOINT, true, "one voter and an old half are not one [6.4]")  \

@@ -87,6 +87,7 @@ struct progress {
 	raft_index match, next;
 	raft_index sent_commit; /* highest commit index sent */
 	raft_index pending_snapshot;
+	uint64_t read_round; /* highest it has answered in this term */
 	struct inflights inflights;
 	enum raft_progress_state state;
 	enum { VOTE_NONE, VOTE_YES, VOTE_NO } vote;
@@ -148,18 +149,16 @@ int conf_restore(
 /* ---- read_index.c [6.4] ---- */
 
 struct read_request {
-	uint64_t round;   /* made by this leader, never twice */
+	uint64_t round;   /* made by this leader, once in its term */
 	uint64_t context; /* the asker's */
 	raft_id from;
 	raft_index index; /* commit index when it was asked */
-	raft_id ackers[RAFT_PEERS_MAX];
-	size_t ackers_n;
 };
 
 struct reads {
 	struct read_request *queue; /* in order of round */
 	size_t n, cap;
-	uint64_t next_round;
+	uint64_t rounds;              /* of this term */
 	struct raft_message *waiting; /* for the term's first commit */
 	size_t waiting_n, waiting_cap;
 };
@@ -250,7 +249,7 @@ void raft_switch_conf(struct raft *r);
 void reads_reset(struct reads *s);
 void reads_free(struct reads *s);
 void reads_request(struct raft *r, const struct raft_message *m);
-void reads_ack(struct raft *r, const struct raft_message *m);
+void reads_ack(struct raft *r, struct progress *p, uint64_t round);
 void reads_release(struct raft *r);
 uint64_t reads_last_round(const struct reads *s);
 void reads_add_state(struct raft *r, raft_index i, uint64_t context);

@@ -94,8 +94,7 @@ void leader_broadcast_heartbeat(struct raft *r)
 		/* Past its match its log may be another's. */
 		if (RAFT_GUARD(HEARTBEAT_COMMIT, commit > p->match))
 			commit = p->match;
-		if (p->sent_commit < commit)
-			p->sent_commit = commit;
+		p->sent_commit = commit;
 		raft_send(r, (struct raft_message){.to = p->id,
 				 .type = RAFT_MSG_HEARTBEAT,
 				 .commit = commit,
@@ -349,7 +348,8 @@ static void heartbeat_answered(
 	if (RAFT_GUARD(
 		HEARTBEAT_RESENDS, p->match < last || p->state == RAFT_PROBE))
 		leader_send_append(r, p, true);
-	reads_ack(r, m);
+	if (m->context != 0)
+		reads_ack(r, p, m->context);
 }
 
 static void snapshot_reported(struct progress *p, const struct raft_message *m)
@@ -373,15 +373,17 @@ void leader_abort_transfer(struct raft *r)
 
 static void transfer(struct raft *r, struct progress *p)
 {
+	bool aborts = r->transferee != 0;
 	raft_index last = 0;
 
 	if (RAFT_GUARD(TRANSFER_VOTER, p->learner) ||
 	    RAFT_GUARD(TRANSFER_AGAIN, r->transferee == p->id))
 		return;
-	if (r->transferee != 0)
+	if (aborts)
 		leader_abort_transfer(r);
 	if (p->id == r->id) {
-		leader_leave_joint(r);
+		if (aborts) /* the end of a joint may have waited for that */
+			leader_leave_joint(r);
 		return;
 	}
 	r->election_elapsed = 0; /* it has one election timeout */

@@ -109,7 +109,6 @@ int raft_init(struct raft **out, const struct raft_config *c)
 	r->config = *c;
 	r->id = c->id;
 	r->rng = c->seed;
-	r->reads.next_round = 1;
 	r->tracker.max_inflight_msgs = c->max_inflight_msgs;
 	r->tracker.max_inflight_bytes = c->max_inflight_bytes;
 	r->tracker.config = &r->config;
@@ -197,6 +196,7 @@ static void reset(struct raft *r, raft_term term)
 		p->sent_commit = 0;
 		p->state = RAFT_PROBE;
 		p->pending_snapshot = 0;
+		p->read_round = 0;
 		p->recent_active = p->flow_paused = false;
 		p->vote = VOTE_NONE;
 		inflights_reset(&p->inflights);
@@ -270,6 +270,7 @@ static void tick_election(struct raft *r)
 static void tick_leader(struct raft *r)
 {
 	struct raft_message local = {.from = r->id};
+	bool aborted = false;
 
 	r->heartbeat_elapsed++;
 	if (++r->election_elapsed >= r->config.election_ticks) {
@@ -278,12 +279,11 @@ static void tick_leader(struct raft *r)
 			local.type = RAFT_MSG_CHECK_QUORUM;
 			step_leader(r, &local);
 		}
-		/* A transfer that takes an election timeout is over [3.10];
-		 * the end of a joint may have waited for that. */
+		/* A transfer that takes an election timeout is over [3.10]. */
 		if (r->state == RAFT_LEADER &&
 		    RAFT_GUARD(TRANSFER_ENDS, r->transferee != 0)) {
 			leader_abort_transfer(r);
-			leader_leave_joint(r);
+			aborted = true;
 		}
 	}
 	if (r->state == RAFT_LEADER &&
@@ -291,6 +291,8 @@ static void tick_leader(struct raft *r)
 		r->heartbeat_elapsed = 0;
 		leader_broadcast_heartbeat(r);
 	}
+	if (aborted) /* the end of a joint may have waited for that */
+		leader_leave_joint(r);
 }
 
 void raft_tick(struct raft *r)
@@ -443,7 +445,8 @@ static bool storage_response(enum raft_message_type t)
 static bool is_response(enum raft_message_type t)
 {
 	return t == RAFT_MSG_APP_RESP || t == RAFT_MSG_VOTE_RESP ||
-	       t == RAFT_MSG_HEARTBEAT_RESP || t == RAFT_MSG_PRE_VOTE_RESP;
+	       t == RAFT_MSG_HEARTBEAT_RESP || t == RAFT_MSG_PRE_VOTE_RESP ||
+	       t == RAFT_MSG_READ_INDEX_RESP;
 }
 
 /* What a correct peer could have sent: the rest of the core relies on it. */

@@ -1,6 +1,6 @@
 /* read_index.c -- linearizable reads without writing [6.4].
  *
- * Each request gets a round number that this leader makes and never reuses, so
+ * Each request gets a round number that this leader makes, once in its term, so
  * a late answer to an earlier try cannot confirm a later one (etcd #20418). */
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,8 @@ static void waiting_drop(struct reads *s)
 
 void reads_reset(struct reads *s)
 {
-	s->n = 0; /* next_round goes on */
+	s->n = 0;
+	s->rounds = 0; /* answers of an earlier term are ignored */
 	waiting_drop(s);
 }
 
@@ -94,12 +95,10 @@ static void enqueue(struct raft *r, const struct raft_message *m)
 		s->queue = p;
 		s->cap = cap;
 	}
-	s->queue[s->n++] = (struct read_request){.round = s->next_round++,
+	s->queue[s->n++] = (struct read_request){.round = ++s->rounds,
 	    .context = m->context,
 	    .from = m->from,
-	    .index = r->log.committed,
-	    .ackers = {r->id},
-	    .ackers_n = 1};
+	    .index = r->log.committed};
 	leader_broadcast_heartbeat(r);
 }
 
@@ -128,36 +127,41 @@ void reads_release(struct raft *r)
 	waiting_drop(s);
 }
 
+struct asked {
+	const struct raft *r;
+	uint64_t round;
+};
+
 static int says_acked(const void *arg, raft_id id)
 {
-	const struct read_request *q = arg;
+	const struct asked *a = arg;
+	const struct progress *p =
+	    tracker_find((struct tracker *)&a->r->tracker, id);
 
-	return id_in(q->ackers, q->ackers_n, id) ? VOTE_YES : VOTE_NONE;
+	if (id == a->r->id)
+		return VOTE_YES;
+	return p != NULL && RAFT_GUARD(READ_ROUND, p->read_round >= a->round)
+		   ? VOTE_YES
+		   : VOTE_NONE;
 }
 
 /* A heartbeat of round k confirms every request up to k. */
-void reads_ack(struct raft *r, const struct raft_message *m)
+void reads_ack(struct raft *r, struct progress *p, uint64_t round)
 {
 	struct reads *s = &r->reads;
-	struct read_request *q = NULL;
-	size_t at;
+	size_t at = 0;
 
-	for (at = 0; at < s->n; at++)
-		if (RAFT_GUARD(READ_ROUND, s->queue[at].round == m->context)) {
-			q = &s->queue[at];
+	if (p->read_round < round)
+		p->read_round = round;
+	for (; at < s->n; at++) {
+		struct asked a = {r, s->queue[at].round};
+
+		if (!RAFT_GUARD(READ_QUORUM,
+			tracker_tally(&r->tracker, says_acked, &a) == VOTE_WON))
 			break;
-		}
-	if (q == NULL)
-		return;
-	if (!id_in(q->ackers, q->ackers_n, m->from) &&
-	    q->ackers_n < RAFT_PEERS_MAX)
-		q->ackers[q->ackers_n++] = m->from;
-	if (!RAFT_GUARD(READ_QUORUM,
-		tracker_tally(&r->tracker, says_acked, q) == VOTE_WON))
-		return;
-	for (size_t i = 0; i <= at; i++)
-		answer(r, s->queue[i].from, s->queue[i].index,
-		    s->queue[i].context);
-	s->n -= at + 1;
-	memmove(s->queue, s->queue + at + 1, s->n * sizeof(*s->queue));
+		answer(r, s->queue[at].from, s->queue[at].index,
+		    s->queue[at].context);
+	}
+	s->n -= at;
+	memmove(s->queue, s->queue + at, s->n * sizeof(*s->queue));
 }

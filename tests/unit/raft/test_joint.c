@@ -409,6 +409,33 @@ static void a_joint_is_left_after_a_transfer_that_failed(void **state)
 	cluster_free(c);
 }
 
+/* Only a transfer that is given up for it lets the leader leave: the no-op of a
+ * new leader, which tells that the joint was entered, is not applied yet. */
+static void a_transfer_to_the_leader_itself_leaves_no_joint(void **state)
+{
+	struct cluster *c = cluster_new(3, plain);
+
+	(void)state;
+	cluster_elect(c, 1);
+	c->peer[1].slow_apply = true; /* and so it does not leave */
+	change(c, RAFT_JOINT_IMPLICIT, "l3");
+	cluster_tick(c, 1, 1);
+	cluster_settle(c);
+	cluster_crash(c, 1);
+	cluster_start(c, 1);
+	raft_campaign(node(c, 2));
+	while (cluster_status(c, 2).state != RAFT_LEADER) {
+		for (raft_id id = 1; id <= 3; id++)
+			cluster_disk_all(c, id);
+		cluster_deliver(c);
+	}
+	cluster_hush(c);
+	raft_transfer_leader(node(c, 2), 2);
+	cluster_say_log(c, 2);
+	assert_int_equal(cluster_status(c, 2).last_index, 4);
+	cluster_free(c);
+}
+
 /* A voter of the old half is a learner once the joint is left, and tracked as
  * one; until then it votes. */
 static void a_voter_becomes_a_learner_when_the_joint_ends(void **state)
@@ -547,6 +574,7 @@ int main(void)
 	    cmocka_unit_test(a_joint_commits_by_both_majorities),
 	    cmocka_unit_test(a_joint_elects_by_both_majorities),
 	    cmocka_unit_test(a_joint_is_left_after_a_transfer_that_failed),
+	    cmocka_unit_test(a_transfer_to_the_leader_itself_leaves_no_joint),
 	    cmocka_unit_test(a_voter_becomes_a_learner_when_the_joint_ends),
 	    cmocka_unit_test(a_new_leader_leaves_the_joint_of_the_old),
 	    cmocka_unit_test(nobody_is_no_half_of_a_joint),

@@ -135,7 +135,59 @@ static void an_answer_says_nothing_of_a_later_round(void **state)
 	cluster_free(c);
 }
 
-/* The rounds of a leader that comes back in a later term are new too. */
+/* The answer of `id` to the round of heartbeats that n1 has begun. */
+static struct raft_message *answer_of(struct cluster *c, raft_id id)
+{
+	struct raft_message *m;
+
+	cluster_ready(c, 1);
+	cluster_give(c, cluster_take(c, RAFT_MSG_HEARTBEAT, id));
+	cluster_ready(c, id);
+	m = cluster_take(c, RAFT_MSG_HEARTBEAT_RESP, 1);
+	cluster_drop(c);
+	return m;
+}
+
+/* Whoever follows the leader now did so when the earlier read was asked. */
+static void an_answer_confirms_the_rounds_before_it(void **state)
+{
+	struct cluster *c = cluster_new(5, NULL);
+	struct raft_message *first, *second;
+
+	(void)state;
+	cluster_elect(c, 1);
+	raft_read_index(node(c, 1), 7);
+	first = answer_of(c, 2);
+	raft_read_index(node(c, 1), 8);
+	second = answer_of(c, 3);
+	cluster_give(c, second);
+	cluster_ready(c, 1);
+	cluster_expect(c, "");
+	cluster_give(c, first); /* with 3's, a quorum for 7 and not for 8 */
+	cluster_ready(c, 1);
+	cluster_expect(c, "n1 read 7 at 2\n");
+	cluster_free(c);
+}
+
+static void an_answer_from_a_stranger_is_refused(void **state)
+{
+	struct cluster *c = cluster_new(3, NULL);
+	struct raft_message m = {.type = RAFT_MSG_READ_INDEX_RESP,
+	    .from = 7,
+	    .to = 2,
+	    .term = 2,
+	    .index = 9,
+	    .context = 5};
+
+	(void)state;
+	cluster_elect(c, 1);
+	assert_int_equal(raft_step(node(c, 2), &m), RAFT_ENOTFOUND);
+	cluster_settle(c);
+	cluster_expect(c, "");
+	cluster_free(c);
+}
+
+/* The rounds of a leader that comes back in a later term are its own. */
 static void an_answer_of_an_earlier_term_confirms_nothing(void **state)
 {
 	struct cluster *c = cluster_new(3, NULL);
@@ -375,6 +427,8 @@ int main(void)
 	    cmocka_unit_test(a_follower_asks_its_leader),
 	    cmocka_unit_test(a_read_waits_for_the_terms_first_commit),
 	    cmocka_unit_test(a_late_answer_confirms_only_its_own_round),
+	    cmocka_unit_test(an_answer_confirms_the_rounds_before_it),
+	    cmocka_unit_test(an_answer_from_a_stranger_is_refused),
 	    cmocka_unit_test(an_answer_of_an_earlier_term_confirms_nothing),
 	    cmocka_unit_test(a_leader_cut_off_answers_nothing),
 	    cmocka_unit_test(a_transfer_forgets_what_was_asked),

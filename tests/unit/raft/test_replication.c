@@ -481,6 +481,31 @@ static void what_was_lost_is_sent_again(void **state)
 	cluster_free(c);
 }
 
+/* A heartbeat to one that is behind says less than the append before it, and
+ * that may be lost: the next acknowledgement is met with the commit index. */
+static void a_commit_index_that_was_held_back_is_sent_again(void **state)
+{
+	struct cluster *c = cluster_new(3, plain);
+
+	(void)state;
+	cluster_elect(c, 1);
+	c->peer[3].slow_disk = true;
+	cluster_propose(c, 1, "x");
+	cluster_settle(c);
+	cluster_hush(c);
+	c->tell = TELL_SENT;
+	cluster_tick(c, 1, 1);
+	cluster_drop(c);
+	cluster_disk(c, 3);
+	cluster_deliver(c);
+	cluster_ready(c, 1);
+	cluster_expect(c, "1>2 Heartbeat t2 c3\n"
+			  "1>3 Heartbeat t2 c2\n"
+			  "3>1 AppResp t2 0/3\n"
+			  "1>3 App t2 2/3 c3\n");
+	cluster_free(c);
+}
+
 static void duplicates_and_old_messages_change_nothing(void **state)
 {
 	struct cluster *c = cluster_new(3, plain);
@@ -591,6 +616,7 @@ int main(void)
 	    cmocka_unit_test(the_window_bounds_messages_in_flight),
 	    cmocka_unit_test(the_window_bounds_bytes_in_flight),
 	    cmocka_unit_test(what_was_lost_is_sent_again),
+	    cmocka_unit_test(a_commit_index_that_was_held_back_is_sent_again),
 	    cmocka_unit_test(duplicates_and_old_messages_change_nothing),
 	    cmocka_unit_test(proposals_past_the_quota_are_dropped),
 	    cmocka_unit_test(one_proposal_may_be_larger_than_the_quota),
