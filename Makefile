@@ -158,12 +158,12 @@ deps:
 # ---- Tests ----------------------------------------------------------------------
 
 -include $(wildcard tests/unit/*/rules.mk) $(wildcard tests/sim/rules.mk) \
-	$(wildcard tests/mutants/rules.mk) $(wildcard tests/raft/rules.mk) \
+	$(wildcard tests/raft/*.mk) $(wildcard tests/mutants/rules.mk) \
 	$(wildcard tests/fuzz/rules.mk) $(wildcard tests/bench/rules.mk) \
 	$(wildcard tests/load/rules.mk) $(wildcard chaos/rules.mk)
 
 TEST_PROGRAMS = $(ALL_TESTS) $(BINS) $(SIM_PROGRAM) $(MUTANT_PROGRAMS) \
-	$(CONFORMANCE) $(LOAD_PROGRAMS) $(CHAOS_PROGRAMS)
+	$(CONFORMANCE) $(DIFF) $(LOAD_PROGRAMS) $(CHAOS_PROGRAMS)
 # The corpora run under sanitizers in `make test` too.
 CORPORA := $(if $(SAN),$(B),$(B)/address-undefined)
 
@@ -266,6 +266,8 @@ help:
 	@echo "make raft-mutants  delete each guard of raft/ in turn: unit tests or simulator"
 	@echo "               must notice; ALL=1 asks both, GUARDS='A B' takes some"
 	@echo "make raft-conformance  etcd's own scripts through our core (needs Go 1.26)"
+	@echo "make raft-diff  our core and etcd's under the same random schedules: SEEDS=n,"
+	@echo "               or SEED=s to replay one; STEPS=500 (needs Go 1.26)"
 	@echo "make e2e       scripts on real nodes"
 	@echo "make interop   Istio's own client against real nodes (needs Go 1.26)"
 	@echo "make chaos     three nodes under random faults: MINUTES=m SEED=s"
