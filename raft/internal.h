@@ -176,6 +176,7 @@ struct raft {
 	struct tracker tracker;
 	int fatal; /* RAFT_OK, or what every call answers */
 	const struct raft_message *handled; /* for the trace; NULL: none */
+	bool begun;                         /* raft_init is done */
 	raft_id id, vote, leader, transferee;
 	raft_term term;
 	enum raft_state state;
@@ -202,6 +203,7 @@ struct raft {
 int raft_fail(struct raft *r, int rc); /* remembers a fatal rc; returns it */
 void raft_tell(struct raft *r, enum raft_trace_kind kind, raft_id peer,
     uint64_t a, uint64_t b);
+void raft_tell_entry(struct raft *r, const struct raft_entry *e);
 
 /* message.c */
 int queue_add(struct raft_queue *q, const struct raft_message *m);

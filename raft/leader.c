@@ -142,6 +142,7 @@ bool leader_append(struct raft *r, const struct raft_entry *e, size_t n)
 		own[i] = e[i];
 		own[i].term = r->term;
 		own[i].index = last + 1 + i;
+		raft_tell_entry(r, &own[i]);
 	}
 	if (raft_fail(r, log_append(&r->log, own, n)) == RAFT_OK)
 		/* The leader's own copy counts once its disk holds it: its

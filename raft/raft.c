@@ -11,22 +11,33 @@ int raft_fail(struct raft *r, int rc)
 	return rc;
 }
 
+static void tell(struct raft *r, struct raft_trace t)
+{
+	t.id = r->id;
+	t.term = r->term;
+	t.state = r->state;
+	t.type = t.m == NULL ? RAFT_MSG_HUP : t.m->type;
+	t.raft = r;
+	r->config.trace(r->config.trace_ctx, &t);
+}
+
 void raft_tell(struct raft *r, enum raft_trace_kind kind, raft_id peer,
     uint64_t a, uint64_t b)
 {
-	struct raft_trace t = {.kind = kind,
-	    .id = r->id,
-	    .peer = peer,
-	    .term = r->term,
-	    .state = r->state,
-	    .type = r->handled == NULL ? RAFT_MSG_HUP : r->handled->type,
-	    .a = a,
-	    .b = b,
-	    .m = r->handled,
-	    .raft = r};
-
 	if (r->config.trace != NULL)
-		r->config.trace(r->config.trace_ctx, &t);
+		tell(r, (struct raft_trace){.kind = kind,
+			    .peer = peer,
+			    .a = a,
+			    .b = b,
+			    .m = r->handled});
+}
+
+void raft_tell_entry(struct raft *r, const struct raft_entry *e)
+{
+	if (r->config.trace != NULL)
+		tell(r, (struct raft_trace){.kind = RAFT_TRACE_REPLICATE,
+			    .m = r->handled,
+			    .entry = e});
 }
 
 struct raft_hard_state raft_hard(const struct raft *r)
@@ -116,6 +127,8 @@ int raft_init(struct raft **out, const struct raft_config *c)
 		raft_free(r);
 		return rc;
 	}
+	r->begun = true;
+	raft_tell(r, RAFT_TRACE_INIT, 0, r->log.applied, 0);
 	*out = r;
 	return RAFT_OK;
 }
@@ -167,6 +180,9 @@ void raft_send(struct raft *r, struct raft_message m)
 	if (!carries_own_term(m.type) && m.type != RAFT_MSG_PROP &&
 	    m.type != RAFT_MSG_READ_INDEX)
 		m.term = r->term;
+	if (r->config.trace != NULL)
+		tell(r, (struct raft_trace){
+			    .kind = RAFT_TRACE_SEND, .peer = m.to, .m = &m});
 	if (waits_for_disk(r, m.type))
 		q = &r->after_append;
 	raft_fail(r, queue_add(q, &m));
@@ -423,6 +439,7 @@ int raft_step_any(struct raft *r, const struct raft_message *m)
 	int rc;
 
 	r->handled = m;
+	raft_tell(r, RAFT_TRACE_RECEIVE, m->from, 0, 0);
 	rc = step(r, m);
 	r->handled = NULL;
 	return rc;

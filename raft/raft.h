@@ -230,6 +230,12 @@ enum raft_trace_kind {
 	RAFT_TRACE_CONF, /* switched configuration; a: voters, b: learners */
 	RAFT_TRACE_CONF_REFUSED, /* entry a of m became a no-op; b: fault */
 	RAFT_TRACE_CONF_LEAVE,   /* the leader itself leaves the joint */
+	/* every step: what trace.h makes of them */
+	RAFT_TRACE_INIT,      /* the node begins, from what its storage holds */
+	RAFT_TRACE_RECEIVE,   /* m is about to be handled */
+	RAFT_TRACE_SEND,      /* m will go to peer, or to itself */
+	RAFT_TRACE_REPLICATE, /* a leader is about to append `entry` */
+	RAFT_TRACE_READY,     /* work was handed out */
 };
 enum raft_conf_fault { /* why a proposed change is refused */
 	RAFT_CONF_FINE,
@@ -253,8 +259,9 @@ struct raft_trace {
 	enum raft_state state;
 	enum raft_message_type type; /* of m */
 	uint64_t a, b;
-	const struct raft_message *m; /* being handled; NULL: none */
-	const struct raft *raft;      /* as it is now; not to be called */
+	const struct raft_message *m;   /* being handled, or sent; NULL: none */
+	const struct raft_entry *entry; /* NULL: none */
+	const struct raft *raft;        /* as it is now; not to be called */
 };
 
 /* ---- Configuration ---- */

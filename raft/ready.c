@@ -261,6 +261,7 @@ int raft_ready(struct raft *r, struct raft_ready *out)
 	if ((rc = give_messages(r, out)) != RAFT_OK)
 		return rc;
 	accept(r, out);
+	raft_tell(r, RAFT_TRACE_READY, 0, 0, 0);
 	return r->fatal;
 }
 
