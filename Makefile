@@ -157,7 +157,8 @@ deps:
 
 # ---- Tests ----------------------------------------------------------------------
 
--include $(wildcard tests/unit/*/rules.mk) $(wildcard tests/sim/rules.mk) \
+-include $(wildcard tests/unit/*/rules.mk) $(wildcard tests/trace/rules.mk) \
+	$(wildcard tests/sim/rules.mk) \
 	$(wildcard tests/raft/*.mk) $(wildcard tests/mutants/rules.mk) \
 	$(wildcard tests/fuzz/rules.mk) $(wildcard tests/bench/rules.mk) \
 	$(wildcard tests/load/rules.mk) $(wildcard chaos/rules.mk)

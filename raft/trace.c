@@ -98,8 +98,9 @@ bool raft_step_of(const struct raft_trace *t, struct raft_step *out)
 	const struct raft *r = t->raft;
 	struct raft_entry_id last;
 
-	/* What a node does while it reads its storage is part of INIT. */
-	if (!r->begun || !kind_of(t, &out->kind) ||
+	/* What a node does while it reads its storage is part of INIT; what
+	 * it does once it cannot go on leaves it no more. */
+	if (!r->begun || r->fatal != RAFT_OK || !kind_of(t, &out->kind) ||
 	    log_last(&r->log, &last) != RAFT_OK)
 		return false;
 	out->id = r->id;

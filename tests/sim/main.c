@@ -9,7 +9,8 @@
 
 struct options {
 	uint64_t seeds, first, one, failures;
-	bool replay;
+	bool replay, trace_only;
+	const char *trace;
 };
 
 static bool parse(int argc, char **argv, struct options *o)
@@ -25,22 +26,40 @@ static bool parse(int argc, char **argv, struct options *o)
 			o->first = strtoull(value, NULL, 10);
 		else if (strcmp(argv[i], "--failures") == 0)
 			o->failures = strtoull(value, NULL, 10);
+		else if (strcmp(argv[i], "--trace") == 0)
+			o->trace = value;
+		else if (strcmp(argv[i], "--judge") == 0 &&
+			 strcmp(value, "trace") == 0)
+			o->trace_only = true;
 		else if (strcmp(argv[i], "--seed") == 0)
 			o->one = strtoull(value, NULL, 10), o->replay = true;
 		else
 			return false;
 		i++;
 	}
-	return true;
+	return o->trace == NULL || o->replay;
 }
 
-static int replay(uint64_t seed)
+/* Tells everything that happens; or writes a trace instead. */
+static int replay(const struct options *o)
 {
 	static struct world w;
-	bool ok = sim_run(&w, seed, true);
+	struct wish wish = {.trace_only = o->trace_only};
+	bool ok;
 
+	if (o->trace == NULL) {
+		wish.verbose = true;
+	} else if ((wish.trace = fopen(o->trace, "w")) == NULL) {
+		perror(o->trace);
+		return 2;
+	}
+	ok = sim_run(&w, o->one, &wish);
+	if (wish.trace != NULL && fclose(wish.trace) != 0) {
+		perror(o->trace);
+		return 2;
+	}
 	printf("%s seed %llu: %s\n", ok ? "ok" : "not ok",
-	    (unsigned long long)seed, ok ? "every rule held" : w.why);
+	    (unsigned long long)o->one, ok ? "every rule held" : w.why);
 	sim_free(&w);
 	return ok ? 0 : 1;
 }
@@ -77,11 +96,12 @@ static int run(const struct options *o)
 	static struct world w;
 	uint64_t total[SIM_COUNTER_N] = {0}, events = 0, failed = 0, done = 0;
 	clock_t began = clock();
+	const struct wish wish = {.trace_only = o->trace_only};
 
 	while (done < o->seeds) {
 		uint64_t seed = o->first + done++;
 
-		if (!sim_run(&w, seed, false)) {
+		if (!sim_run(&w, seed, &wish)) {
 			printf("not ok seed %llu: %s\n  replay: make sim "
 			       "SEED=%llu\n",
 			    (unsigned long long)seed, w.why,
@@ -110,8 +130,9 @@ int main(int argc, char **argv)
 
 	if (!parse(argc, argv, &o)) {
 		fprintf(stderr, "usage: sim [--seeds N] [--first S] "
-				"[--failures N] | --seed S\n");
+				"[--failures N] [--judge trace]\n"
+				"       sim --seed S [--trace FILE]\n");
 		return 2;
 	}
-	return o.replay ? replay(o.one) : run(&o);
+	return o.replay ? replay(&o) : run(&o);
 }

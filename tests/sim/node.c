@@ -10,7 +10,7 @@ static void say_message(
 {
 	char text[512];
 
-	if (!n->w->verbose)
+	if (!n->w->wish.verbose)
 		return;
 	describe_message(m, text, sizeof(text));
 	sim_say(n->w, "n%llu %s %s", (unsigned long long)n->id, verb, text);
@@ -21,7 +21,8 @@ static void on_trace(void *ctx, const struct raft_trace *t)
 	struct node *n = ctx;
 	char text[256];
 
-	if (!n->w->verbose)
+	trace_event(n, t);
+	if (!n->w->wish.verbose)
 		return;
 	describe_trace(t, text, sizeof(text));
 	if (text[0] != '\0')

@@ -7,6 +7,8 @@
 #ifndef QUORATE_SIM_H
 #define QUORATE_SIM_H
 
+#include <stdio.h>
+
 #include "internal.h"
 
 #define SIM_NODES 9 /* ids 1..9 */
@@ -221,6 +223,12 @@ struct read {
 	unsigned incarnation;
 };
 
+struct wish { /* of whoever runs a seed */
+	bool verbose;
+	bool trace_only; /* no other rule ends the run */
+	FILE *trace;     /* the steps of all nodes; NULL: nowhere */
+};
+
 struct world {
 	uint64_t seed, rng, now, seq, events;
 	struct tuning t;
@@ -251,12 +259,16 @@ struct world {
 	raft_term marker_term;
 	unsigned stage; /* of a story */
 	uint64_t count[SIM_COUNTER_N];
-	bool verbose, failed;
+	struct trace_check *trace;
+	uint64_t steps; /* of the trace */
+	bool trace_failed;
+	struct wish wish;
+	bool failed;
 	char why[400];
 };
 
 /* Run one seed; false: a rule was broken, and w->why says which. */
-bool sim_run(struct world *w, uint64_t seed, bool verbose);
+bool sim_run(struct world *w, uint64_t seed, const struct wish *wish);
 void sim_free(struct world *w);
 
 /* world.c */
@@ -337,6 +349,11 @@ void history_free(struct world *w);
 /* heal.c */
 void heal_act(struct world *w); /* until the cluster agrees */
 bool heal_done(struct world *w);
+
+/* trace.c */
+void trace_open(struct world *w);
+void trace_close(struct world *w);
+void trace_event(struct node *n, const struct raft_trace *t);
 
 /* check.c */
 uint64_t check_entry_hash(enum raft_entry_type type, const void *p, size_t len);

@@ -36,7 +36,7 @@ void sim_fail(struct world *w, const char *format, ...)
 	va_list ap;
 	int n;
 
-	if (w->failed)
+	if (w->failed || (w->wish.trace_only && !w->trace_failed))
 		return;
 	w->failed = true;
 	n = snprintf(
@@ -44,7 +44,7 @@ void sim_fail(struct world *w, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(w->why + n, sizeof(w->why) - (size_t)n, format, ap);
 	va_end(ap);
-	if (w->verbose)
+	if (w->wish.verbose)
 		printf("BROKEN %s\n", w->why);
 }
 
@@ -52,7 +52,7 @@ void sim_say(struct world *w, const char *format, ...)
 {
 	va_list ap;
 
-	if (!w->verbose)
+	if (!w->wish.verbose)
 		return;
 	printf("[%6llu] ", (unsigned long long)w->now);
 	va_start(ap, format);
@@ -241,14 +241,15 @@ static void found(struct world *w)
 	}
 }
 
-bool sim_run(struct world *w, uint64_t seed, bool verbose)
+bool sim_run(struct world *w, uint64_t seed, const struct wish *wish)
 {
 	*w = (struct world){.seed = seed,
 	    .rng = seed * 0x2545f4914f6cdd1du,
-	    .verbose = verbose,
+	    .wish = *wish,
 	    .next_context = 1,
 	    .next_value = 1};
 	nemesis_tune(w);
+	trace_open(w);
 	found(w);
 	sim_schedule(w, (struct event){.at = 100, .kind = EV_CLIENT});
 	sim_schedule(w, (struct event){.at = 300, .kind = EV_NEMESIS});
@@ -284,4 +285,5 @@ void sim_free(struct world *w)
 	free(w->heap);
 	history_free(w);
 	check_free(w);
+	trace_close(w);
 }
