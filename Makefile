@@ -158,12 +158,12 @@ deps:
 # ---- Tests ----------------------------------------------------------------------
 
 -include $(wildcard tests/unit/*/rules.mk) $(wildcard tests/trace/rules.mk) \
-	$(wildcard tests/sim/rules.mk) \
+	$(wildcard tests/sim/rules.mk) $(wildcard tests/simstore/rules.mk) \
 	$(wildcard tests/raft/*.mk) $(wildcard tests/mutants/rules.mk) \
 	$(wildcard tests/fuzz/rules.mk) $(wildcard tests/bench/rules.mk) \
 	$(wildcard tests/load/rules.mk) $(wildcard chaos/rules.mk)
 
-TEST_PROGRAMS = $(ALL_TESTS) $(BINS) $(SIM_PROGRAM) $(MUTANT_PROGRAMS) \
+TEST_PROGRAMS = $(ALL_TESTS) $(BINS) $(SIM_PROGRAM) $(SIM_STORE) $(MUTANT_PROGRAMS) \
 	$(CONFORMANCE) $(DIFF) $(LOAD_PROGRAMS) $(CHAOS_PROGRAMS)
 # The corpora run under sanitizers in `make test` too.
 CORPORA := $(if $(SAN),$(B),$(B)/address-undefined)
@@ -208,7 +208,8 @@ sanitize: deps
 
 .PHONY: sanitized-tests
 sanitized-tests:
-	@SIM_SEEDS=100 CORPORA=$(CORPORA) tests/run $(B) unit corpora simulator conformance
+	@SIM_SEEDS=100 SIM_STORE_SEEDS=40 CORPORA=$(CORPORA) \
+		tests/run $(B) unit corpora simulator sim-store conformance
 
 interop: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all $(DEV_TOKEN)
@@ -264,6 +265,7 @@ help:
 	@echo
 	@echo "make unit-X    unit tests of one module: raft, ca, wire, ..."
 	@echo "make sim       the simulator: SEEDS=n, or SEED=s to replay one"
+	@echo "make sim-store the same over the store on a disk that forgets"
 	@echo "make raft-mutants  delete each guard of raft/ in turn: unit tests or simulator"
 	@echo "               must notice; ALL=1 asks both, GUARDS='A B' takes some"
 	@echo "make raft-conformance  etcd's own scripts through our core (needs Go 1.26)"

@@ -194,6 +194,14 @@ void check_installed(struct node *n)
 		    ULL(n->id), ULL(n->machine.applied));
 }
 
+bool check_is_committed(struct world *w, raft_index i,
+    enum raft_entry_type type, const void *p, size_t len)
+{
+	const struct position *at = position(w, i);
+
+	return at->committed && at->hash == check_entry_hash(type, p, len);
+}
+
 /* ---- Leaders ---- */
 
 static void check_elected(struct node *n)

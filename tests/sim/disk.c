@@ -30,18 +30,25 @@ void disk_free(struct disk *d)
 
 /* ---- The core's read side ---- */
 
+bool disk_read_fails(struct node *n)
+{
+	if (n->w->checking || !n->read_fails)
+		return false;
+	n->w->count[SIM_EIO_READ]++;
+	n->read_fails = false;
+	n->must_stop = true;
+	return true;
+}
+
 /* The row of entry i is read: it may fail, or fail its checksum. */
 static bool unreadable(struct node *n, raft_index i)
 {
-	if (n->w->checking)
-		return false;
-	if (n->read_fails)
-		n->w->count[SIM_EIO_READ]++;
-	else if (!n->disk.damaged || !disk_entry(&n->disk, i)->bad)
+	if (disk_read_fails(n))
+		return true;
+	if (n->w->checking || !n->disk.damaged || !disk_entry(&n->disk, i)->bad)
 		return false;
 	sim_say(n->w, "n%llu cannot read entry %llu", (unsigned long long)n->id,
 	    (unsigned long long)i);
-	n->read_fails = false;
 	n->must_stop = true;
 	return true;
 }
@@ -214,6 +221,13 @@ static void write_hard(struct node *n, const struct raft_message *m)
 /* One storage message, in one transaction. */
 void disk_append(struct node *n, const struct raft_message *m)
 {
+	if (sim_store != NULL)
+		sim_store->append(n, m);
+	disk_note(n, m);
+}
+
+void disk_note(struct node *n, const struct raft_message *m)
+{
 	if (m->snapshot != NULL)
 		install(n, m->snapshot);
 	if (m->entries_n > 0 && !n->w->failed)
@@ -283,6 +297,18 @@ void machine_apply(struct node *n, const struct raft_entry *e)
 	history_applied(n, e);
 	s->applied = e->index;
 	check_conf(n);
+	if (sim_store != NULL)
+		sim_store->apply(n, e);
+}
+
+void disk_cut(struct disk *d, raft_index upto)
+{
+	size_t gone = (size_t)(upto - d->base);
+
+	d->base_term = disk_entry(d, upto)->term;
+	memmove(d->log, d->log + gone, (d->n - gone) * sizeof(*d->log));
+	d->n -= gone;
+	d->base = upto;
 }
 
 /* The log may be cut only below what the machine would not lose. */
@@ -290,18 +316,23 @@ void disk_compact(struct node *n)
 {
 	struct disk *d = &n->disk;
 	raft_index upto = d->machine.applied;
-	size_t gone;
 
 	if (upto > disk_last(d))
 		upto = disk_last(d);
 	if (upto <= d->base)
 		return;
-	gone = 1 + sim_below(n->w, (unsigned)(upto - d->base));
-	d->base_term = disk_entry(d, d->base + gone)->term;
-	memmove(d->log, d->log + gone, (d->n - gone) * sizeof(*d->log));
-	d->n -= gone;
-	d->base += gone;
+	upto = d->base + 1 + sim_below(n->w, (unsigned)(upto - d->base));
+	if (sim_store != NULL)
+		sim_store->compact(n, upto);
+	disk_cut(d, upto);
 	n->w->count[SIM_COMPACTION]++;
+}
+
+void disk_flush(struct node *n)
+{
+	if (sim_store != NULL)
+		sim_store->flush(n);
+	n->disk.machine = n->machine;
 }
 
 void disk_crash(struct node *n)
@@ -311,6 +342,9 @@ void disk_crash(struct node *n)
 	if (n->machine.applied > d->machine.applied)
 		n->w->count[SIM_LOST_APPLY]++;
 	n->machine = d->machine;
+	/* Of a real disk, the next start shows it. */
+	if (sim_store != NULL)
+		return;
 	if (d->hard.commit > d->commit_synced && sim_chance(n->w, 50)) {
 		d->hard.commit = d->commit_synced;
 		n->w->count[SIM_LOST_COMMIT]++;

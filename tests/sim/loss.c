@@ -112,17 +112,17 @@ void loss_damage(struct world *w)
 {
 	struct node *n = sim_any(w);
 	struct disk *d = &n->disk;
+	size_t a, b;
 
 	if (d->n < 2 || !may_lose(w, n))
 		return;
-	if (sim_chance(w, 50)) {
-		d->log[sim_below(w, (unsigned)d->n)].bad = true;
-		w->count[SIM_BIT_FLIP]++;
-	} else {
-		d->log[sim_below(w, (unsigned)d->n)].bad = true;
-		d->log[sim_below(w, (unsigned)d->n)].bad = true;
-		w->count[SIM_MISDIRECTED]++;
-	}
+	a = sim_below(w, (unsigned)d->n);
+	b = sim_chance(w, 50) ? a : sim_below(w, (unsigned)d->n);
+	d->log[a].bad = d->log[b].bad = true;
+	w->count[a == b ? SIM_BIT_FLIP : SIM_MISDIRECTED]++;
+	if (sim_store != NULL)
+		sim_store->damage(
+		    n, d->base + 1 + a, a == b ? 0 : d->base + 1 + b);
 	d->damaged = true;
 	sim_say(w, "n%llu: its disk is damaged", (unsigned long long)n->id);
 	if (n->up && sim_chance(w, 60)) {

@@ -31,16 +31,9 @@ static void report(struct world *w, const struct event *e, bool ok)
 			   .snapshot = e->m->type == RAFT_MSG_SNAP});
 }
 
-void net_send(struct node *from, const struct raft_message *m)
+static void spread(struct world *w, struct node *from,
+    const struct raft_message *m, unsigned delay)
 {
-	struct world *w = from->w;
-	unsigned delay = 1 + sim_below(w, w->t.delay_max);
-
-	check_send(from, m);
-	if (m->to == 0 || m->to > SIM_NODES) {
-		sim_fail(w, "message to nobody");
-		return;
-	}
 	if (sim_below(w, 1000) < w->t.duplicate && !w->healing) {
 		w->count[SIM_DUPLICATE]++;
 		history_copied(w, m);
@@ -62,6 +55,25 @@ void net_send(struct node *from, const struct raft_message *m)
 		    w, (struct event){.at = w->now + sim_below(w, delay),
 			   .kind = EV_COMPACT,
 			   .node = from->id});
+}
+
+void net_send(struct node *from, const struct raft_message *m)
+{
+	struct world *w = from->w;
+	unsigned delay = 1 + sim_below(w, w->t.delay_max);
+	struct raft_message with = *m;
+
+	check_send(from, m);
+	if (m->to == 0 || m->to > SIM_NODES) {
+		sim_fail(w, "message to nobody");
+		return;
+	}
+	/* The rows go along, as of now. */
+	if (m->snapshot != NULL && sim_store != NULL)
+		with.snapshot = sim_store->snapshot(from, m->snapshot->index);
+	spread(w, from, &with, delay);
+	if (with.snapshot != m->snapshot)
+		free(with.snapshot);
 }
 
 /* Below the reserve nothing is accepted that would be appended. */

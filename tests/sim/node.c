@@ -38,7 +38,6 @@ void node_boot(struct node *n)
 	    .election_ticks = SIM_ELECTION_TICKS,
 	    .heartbeat_ticks = 3,
 	    .storage = disk_storage(n),
-	    .applied = n->machine.applied,
 	    .max_size_per_msg = t->max_size,
 	    .max_committed_size_per_ready = t->max_committed,
 	    .max_inflight_msgs = t->inflight,
@@ -54,6 +53,10 @@ void node_boot(struct node *n)
 
 	if (n->up || n->lost)
 		return;
+	if (sim_store != NULL && !sim_store->open(n)) {
+		node_restart_in(n, 5 + sim_below(w, 200));
+		return;
+	}
 	/* The whole log is read at a start: nothing is served from a damaged
 	 * one, and no vote comes out of it. */
 	if (n->disk.damaged) {
@@ -61,6 +64,11 @@ void node_boot(struct node *n)
 		loss_take(n);
 		return;
 	}
+	if (w->failed)
+		return;
+	c.applied = n->machine.applied;
+	if (sim_store != NULL)
+		c.storage = sim_store->storage(n);
 	n->incarnation++;
 	n->write_fails = n->read_fails = n->must_stop = n->write_cut = false;
 	rc = raft_init(&n->raft, &c);
@@ -139,19 +147,24 @@ static void tear(struct node *n, const struct raft_message *m)
 /* A crash: the disk may have got further than anybody was told. */
 static void sync_some(struct node *n)
 {
+	const struct raft_message *m = NULL;
 	size_t appends = n->append.n, done = 0, keep;
 
 	keep = appends == 0 || sim_chance(n->w, 60)
 		   ? 0
 		   : sim_below(n->w, (unsigned)appends + 1);
 	for (; done < keep; done++) {
-		struct raft_message *m = lane_take(&n->append);
+		struct raft_message *whole = lane_take(&n->append);
 
-		disk_append(n, m);
-		free(m);
+		disk_append(n, whole);
+		free(whole);
 	}
 	if (n->append.n > 0 && sim_chance(n->w, 80))
-		tear(n, n->append.op[0]);
+		m = n->append.op[0];
+	if (sim_store != NULL)
+		sim_store->crash(n, m);
+	else if (m != NULL)
+		tear(n, m);
 	n->w->count[SIM_SYNCED_UNSAID] += done > 0;
 	n->w->count[SIM_LOST_WRITE] += done < appends;
 	lane_clear(&n->append);
@@ -171,6 +184,7 @@ void node_crash(struct node *n)
 	n->raft = NULL;
 	sync_some(n);
 	disk_crash(n);
+	n->fault = FAULT_POWER;
 }
 
 void node_restart_in(struct node *n, unsigned ms)
@@ -197,6 +211,9 @@ static bool write_fails(struct node *n)
 	/* Rather in a write that can be torn. */
 	if (n->write_cut && n->append.op[0]->entries_n < 2 && sim_chance(w, 80))
 		return false;
+	n->fault = full             ? FAULT_ENOSPC
+		   : n->write_fails ? FAULT_EIO
+				    : FAULT_POWER;
 	w->count[full             ? SIM_ENOSPC
 		 : n->write_fails ? SIM_EIO_WRITE
 				  : SIM_CRASH_WRITE]++;
@@ -329,6 +346,6 @@ void node_apply_done(struct node *n)
 			machine_apply(n, &m->entries[i]);
 	client_answer(n);
 	if (sim_chance(n->w, n->w->t.flush))
-		n->disk.machine = n->machine;
+		disk_flush(n);
 	done(n, &n->apply, EV_APPLY, m);
 }

@@ -34,7 +34,7 @@
 	X(SYNCED_UNSAID, "crashes after the sync, before the acknowledgement") \
 	X(LOST_COMMIT, "commit indexes lost in a crash")                       \
 	X(LOST_APPLY, "applied entries lost in a crash")                       \
-	X(TORN, "crashes that left part of an append")                         \
+	X(TORN, "crashes that tore an append")                                 \
 	X(EIO_WRITE, "writes that failed")                                     \
 	X(EIO_READ, "reads that failed")                                       \
 	X(ENOSPC, "writes that found no space")                                \
@@ -118,6 +118,9 @@ struct lane { /* storage messages, done one after the other */
 	uint64_t slow_until;
 };
 
+/* Why a write was not completed. */
+enum sim_fault { FAULT_POWER, FAULT_EIO, FAULT_ENOSPC };
+
 struct node {
 	struct world *w;
 	raft_id id;
@@ -134,6 +137,8 @@ struct node {
 	unsigned tick_ms;             /* by its own clock SIM_TICK_MS */
 	bool write_fails, read_fails; /* the next one */
 	bool write_cut;               /* down in the middle of the next write */
+	enum sim_fault fault;         /* that the node stops for */
+	void *real;                   /* of sim_store */
 	bool must_stop;               /* a read failed: so must the node */
 	uint64_t low_until, full_until; /* little space, and none */
 	uint8_t snapshot_data[sizeof(struct content)];
@@ -290,9 +295,14 @@ raft_index disk_last(const struct disk *d);
 const struct sim_entry *disk_entry(const struct disk *d, raft_index i);
 bool disk_holds(const struct disk *d, raft_index i, raft_term term);
 void disk_append(struct node *n, const struct raft_message *m);
+/* The same, in the model alone. */
+void disk_note(struct node *n, const struct raft_message *m);
 /* The first k entries of it, and the hard state. */
 void disk_append_part(struct node *n, const struct raft_message *m, size_t k);
 void disk_compact(struct node *n); /* some of what it may cut */
+void disk_cut(struct disk *d, raft_index upto);
+void disk_flush(struct node *n);
+bool disk_read_fails(struct node *n);
 void disk_crash(struct node *n);
 void disk_free(struct disk *d);
 void machine_apply(struct node *n, const struct raft_entry *e);
@@ -312,6 +322,31 @@ void node_after(struct node *n); /* each event ends with this */
 void net_send(struct node *from, const struct raft_message *m);
 void net_deliver(struct world *w, struct event *e);
 void net_heal(struct world *w);
+
+/* A disk under each node beside the model, which says what must be on it.  Only
+ * crash has errors: there they are wanted. */
+struct sim_store {
+	void (*found)(struct node *n); /* a first member, as of its model */
+	/* The disk holds what the model does, or also the write that a crash
+	 * interrupted: then that is done in the model.  false: not now. */
+	bool (*open)(struct node *n);
+	struct raft_storage (*storage)(struct node *n);
+	void (*append)(struct node *n, const struct raft_message *m);
+	void (*apply)(struct node *n, const struct raft_entry *e);
+	void (*flush)(struct node *n);
+	void (*compact)(struct node *n, raft_index upto);
+	/* Of what is applied, which becomes durable; one block to free. */
+	struct raft_snapshot *(*snapshot)(struct node *n, raft_index least);
+	/* In the middle of m, or of what else it writes. */
+	void (*crash)(struct node *n, const struct raft_message *m);
+	/* The row of entry i is damaged, or, if from is not 0, overwritten
+	 * with that one. */
+	void (*damage)(struct node *n, raft_index i, raft_index from);
+	void (*free)(struct node *n);
+};
+extern const struct sim_store *sim_store; /* NULL: the model alone */
+extern const char *sim_replay;            /* the command, without the seed */
+int sim_main(int argc, char **argv);
 
 /* tune.c */
 void nemesis_tune(struct world *w);
@@ -364,6 +399,9 @@ void check_send(struct node *n, const struct raft_message *m);
 void check_applied(struct node *n, const struct raft_entry *e);
 void check_conf(struct node *n); /* as of what it has applied */
 void check_installed(struct node *n);
+/* This is what is committed at i. */
+bool check_is_committed(struct world *w, raft_index i,
+    enum raft_entry_type type, const void *p, size_t len);
 void check_free(struct world *w);
 
 #endif

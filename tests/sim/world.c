@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+const struct sim_store *sim_store;
+const char *sim_replay = "make sim";
+
 const char *const sim_counter_text[SIM_COUNTER_N] = {
 #define X(name, what) what,
     SIM_COUNTERS(X)
@@ -236,6 +239,8 @@ static void found(struct world *w)
 			n->disk.base = n->disk.base_term = 1;
 			n->disk.hard = (struct raft_hard_state){1, 0, 1};
 			n->disk.commit_synced = 1;
+			if (sim_store != NULL)
+				sim_store->found(n);
 		}
 		node_boot(n);
 	}
@@ -277,6 +282,8 @@ void sim_free(struct world *w)
 	for (raft_id id = 1; id <= SIM_NODES; id++) {
 		struct node *n = &w->node[id];
 
+		if (sim_store != NULL)
+			sim_store->free(n);
 		node_free(n);
 		disk_free(&n->disk);
 	}
