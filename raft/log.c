@@ -111,7 +111,7 @@ int log_last(const struct raft_log *l, struct raft_entry_id *out)
 
 bool log_matches(const struct raft_log *l, struct raft_entry_id id)
 {
-	raft_term t;
+	raft_term t = 0;
 
 	return log_term(l, id.index, &t) == RAFT_OK && t == id.term;
 }
@@ -325,7 +325,7 @@ int log_maybe_append(struct raft_log *l, struct raft_entry_id prev,
 void log_find_conflict(const struct raft_log *l, raft_index i, raft_term term,
     raft_index *out, raft_term *out_term)
 {
-	raft_term mine;
+	raft_term mine = 0;
 
 	for (; i > 0; i--) {
 		if (log_term(l, i, &mine) != RAFT_OK) {
