@@ -338,6 +338,44 @@ static void an_ack_names_the_term_of_its_entry(void **state)
 	cluster_free(c);
 }
 
+/* 2/4 is on its way to the disk when 3/4 takes its place: that one is handed
+ * out as well, and 2/3 not again. */
+static void what_replaces_an_entry_on_its_way_is_written(void **state)
+{
+	struct cluster *c = cluster_new(3, plain);
+	struct raft_entry old[] = {{.term = 2, .index = 3},
+	    {.term = 2, .index = 4}},
+			  new = {.term = 3, .index = 4};
+	struct raft_message m = {.type = RAFT_MSG_APP,
+	    .from = 1,
+	    .term = 2,
+	    .log_term = 2,
+	    .index = 2,
+	    .entries = old,
+	    .entries_n = 2};
+
+	(void)state;
+	cluster_elect(c, 1);
+	c->tell = TELL_DISK;
+	cluster_step(c, 3, m);
+	cluster_ready(c, 3);
+	m.from = 2;
+	m.term = 3;
+	m.index = 3;
+	m.entries = &new;
+	m.entries_n = 1;
+	cluster_step(c, 3, m);
+	cluster_disk_all(c, 3);
+	cluster_say_log(c, 3);
+	cluster_expect(c,
+	    "did 3>append StorageAppend [2/3 -, 2/4 -] then {3>1 AppResp t2 "
+	    "0/4; append>3 StorageAppendResp t2 2/4}\n"
+	    "did 3>append StorageAppend t3 c2 [3/4 -] then {3>2 AppResp t3 "
+	    "0/4; append>3 StorageAppendResp t3 3/4}\n"
+	    "n3 holds (1/1) 2/2 - 2/3 - 3/4 -\n");
+	cluster_free(c);
+}
+
 /* ---- Restart ---- */
 
 static void a_restart_continues_where_it_was(void **state)
@@ -434,6 +472,7 @@ int main(void)
 	    cmocka_unit_test(a_restart_continues_where_it_was),
 	    cmocka_unit_test(a_lost_commit_index_is_no_loss),
 	    cmocka_unit_test(a_restart_applies_from_where_the_machine_was),
+	    cmocka_unit_test(what_replaces_an_entry_on_its_way_is_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -301,14 +301,14 @@ static void an_append_commits_only_what_it_vouches_for(void **state)
 		.term = 3,
 		.log_term = 1,
 		.index = 1,
-		.commit = 9});
+		.commit = 3});
 	cluster_step(c, 1,
 	    (struct raft_message){.type = RAFT_MSG_APP,
 		.from = 2,
 		.term = 3,
 		.log_term = 2,
 		.index = 2,
-		.commit = 9});
+		.commit = 3});
 	assert_int_equal(cluster_status(c, 1).hard.commit, 2);
 	assert_int_equal(cluster_status(c, 1).last_index, 3);
 	cluster_free(c);

@@ -565,6 +565,27 @@ static void a_change_from_before_a_snapshot_changes_nothing(void **state)
 	cluster_free(c);
 }
 
+/* What was given to the state machine before the snapshot is done after it. */
+static void an_apply_that_ends_after_a_snapshot_is_late(void **state)
+{
+	struct cluster *c = cluster_new(3, plain);
+	struct raft_snapshot s;
+
+	(void)state;
+	cluster_elect(c, 1);
+	c->peer[3].slow_apply = true;
+	cluster_propose(c, 1, "x");
+	cluster_settle(c);
+	assert_int_equal(cluster_status(c, 3).applied, 2);
+	cluster_step(c, 3, snapshot_at(&s, 9, 2, &c->peer[1].conf));
+	cluster_settle(c);
+	assert_int_equal(cluster_status(c, 3).applied, 9);
+	c->peer[3].slow_apply = false;
+	cluster_settle(c);
+	assert_int_equal(cluster_status(c, 3).applied, 9);
+	cluster_free(c);
+}
+
 /* The disk answers for entries that a snapshot has replaced since. */
 static void an_ack_of_entries_before_a_snapshot_is_late(void **state)
 {
@@ -751,6 +772,7 @@ int main(void)
 	    cmocka_unit_test(a_snapshot_replaces_a_tail_nobody_else_has),
 	    cmocka_unit_test(after_a_snapshot_a_restart_continues_behind_it),
 	    cmocka_unit_test(a_peer_that_moves_is_sent_no_second_snapshot),
+	    cmocka_unit_test(an_apply_that_ends_after_a_snapshot_is_late),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -246,12 +246,12 @@ static void a_term_and_a_vote_need_a_sync(void **state)
 	(void)state;
 	cluster_step(c, 3, vote); /* its log is behind */
 	assert_int_equal(raft_ready(node(c, 3), &rd), RAFT_OK);
-	assert_true(rd.must_sync);
+	assert_true(rd.hard_changed && rd.must_sync);
 	assert_int_equal(rd.hard.vote, 0);
 	vote.index = vote.log_term = 1;
 	cluster_step(c, 3, vote);
 	assert_int_equal(raft_ready(node(c, 3), &rd), RAFT_OK);
-	assert_true(rd.must_sync);
+	assert_true(rd.hard_changed && rd.must_sync);
 	assert_int_equal(rd.hard.vote, 1);
 	cluster_free(c);
 }
