@@ -10,7 +10,7 @@ static const struct {
 	const char *name;
 	bool broken;
 } guards[] = {
-#define X(name, broken, what) {#name, broken},
+#define X(name, broken, judge, what) {#name, broken},
     RAFT_GUARDS(X)
 #undef X
 };
