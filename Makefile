@@ -208,8 +208,8 @@ sanitize: deps
 
 .PHONY: sanitized-tests
 sanitized-tests:
-	@SIM_SEEDS=100 SIM_STORE_SEEDS=40 CORPORA=$(CORPORA) \
-		tests/run $(B) unit corpora simulator sim-store conformance
+	@SIM_SEEDS=100 SIM_STORE_SEEDS=40 DIFF_SEEDS=20 CORPORA=$(CORPORA) \
+		tests/run $(B) unit corpora simulator sim-store conformance differential
 
 interop: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all $(DEV_TOKEN)

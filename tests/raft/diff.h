@@ -12,7 +12,7 @@
 #define DIFF_NODES 6     /* ids 1..6, members or not */
 #define DIFF_DATA 64     /* bytes in an entry, at most */
 #define DIFF_TERMS 4096  /* more than a schedule reaches */
-#define DIFF_STEPS 20000 /* at most */
+#define DIFF_STEPS 60000 /* at most */
 
 /* ---- What happens: numbers of the protocol with the oracle ---- */
 
@@ -57,7 +57,7 @@ struct tuning {
 	uint32_t max_size_per_msg, max_committed_size;
 	uint32_t max_inflight_msgs, max_inflight_bytes, max_uncommitted;
 	uint32_t check_quorum, pre_vote, lease, no_forwarding, no_validation;
-	uint32_t step_down, async;
+	uint32_t step_down, async, early_votes;
 };
 
 /* ---- text.c: what a step shows ---- */
@@ -134,39 +134,43 @@ struct node {
 	bool taken; /* sync storage: a ready is not advanced yet */
 };
 
-/* X(name, what a schedule did) */
+/* X(name, how often in 1000 schedules at the least, what they did) */
 #define DIFF_COUNTS(X)                                                         \
-	X(ELECTION, "elections won")                                           \
-	X(SIMPLE, "simple membership changes")                                 \
-	X(JOINT, "joint changes entered")                                      \
-	X(LEAVE, "joint changes left")                                         \
-	X(LEARNER, "learners added")                                           \
-	X(REFUSED, "changes refused by the leader")                            \
-	X(IMPOSSIBLE, "changes that could not be applied")                     \
-	X(COMMITTED, "entries applied")                                        \
-	X(TRUNCATED, "logs cut back by another leader")                        \
-	X(DROPPED, "proposals dropped")                                        \
-	X(QUOTA, "proposals past the quota")                                   \
-	X(INFLIGHT, "in-flight windows full")                                  \
-	X(PAGED, "appends cut by size")                                        \
-	X(PAUSED, "applies paused by size")                                    \
-	X(SNAP_SENT, "snapshots sent")                                         \
-	X(SNAP_STORED, "snapshots installed")                                  \
-	X(COMPACTED, "logs compacted")                                         \
-	X(READ, "reads answered")                                              \
-	X(TRANSFER, "transfers that called an election")                       \
-	X(FORGET, "leaders forgotten")                                         \
-	X(UNREACHABLE, "peers reported unreachable")                           \
-	X(REPORT, "snapshots reported")                                        \
-	X(RESTART, "restarts")                                                 \
-	X(LOST, "messages lost")                                               \
-	X(TWICE, "messages delivered twice")                                   \
-	X(REORDERED, "messages out of order")                                  \
-	X(ASYNC, "schedules with async storage")                               \
-	X(SYNC, "schedules with sync storage")
+	X(ELECTION, 50, "elections won")                                       \
+	X(SIMPLE, 50, "simple membership changes")                             \
+	X(JOINT, 50, "joint changes entered")                                  \
+	X(LEAVE, 50, "joint changes left")                                     \
+	X(LEARNER, 50, "learners added")                                       \
+	X(REFUSED, 50, "changes refused by the leader")                        \
+	X(IMPOSSIBLE, 50, "changes that could not be applied")                 \
+	X(COMMITTED, 50, "entries applied")                                    \
+	X(TRUNCATED, 50, "logs cut back by another leader")                    \
+	X(DROPPED, 50, "proposals dropped")                                    \
+	X(QUOTA, 50, "proposals past the quota")                               \
+	X(INFLIGHT, 50, "in-flight windows full")                              \
+	X(PAGED, 50, "appends cut by size")                                    \
+	X(PAUSED, 50, "applies paused by size")                                \
+	X(SNAP_SENT, 50, "snapshots sent")                                     \
+	X(SNAP_STORED, 50, "snapshots installed")                              \
+	X(SNAP_TWICE, 5, "snapshots taken in before the last was installed")   \
+	X(SNAP_TERM, 20, "snapshots installed in a later term")                \
+	X(SNAP_CHANGE, 4, "changes from before a snapshot")                    \
+	X(REWRITTEN, 5, "entries replaced while they were written")            \
+	X(COMPACTED, 50, "logs compacted")                                     \
+	X(READ, 50, "reads answered")                                          \
+	X(TRANSFER, 50, "transfers that called an election")                   \
+	X(FORGET, 50, "leaders forgotten")                                     \
+	X(UNREACHABLE, 50, "peers reported unreachable")                       \
+	X(REPORT, 50, "snapshots reported")                                    \
+	X(RESTART, 50, "restarts")                                             \
+	X(LOST, 50, "messages lost")                                           \
+	X(TWICE, 50, "messages delivered twice")                               \
+	X(REORDERED, 50, "messages out of order")                              \
+	X(ASYNC, 50, "schedules with async storage")                           \
+	X(SYNC, 50, "schedules with sync storage")
 
 enum diff_count {
-#define X(name, what) COUNT_##name,
+#define X(name, least, what) COUNT_##name,
 	DIFF_COUNTS(X)
 #undef X
 	    COUNTS
@@ -193,15 +197,24 @@ struct plan {
 	uint64_t rng;
 	struct world *w;
 	uint32_t weight[OP_KINDS];
-	uint32_t ready, lose, twice, reorder, cut; /* per cent */
+	uint32_t ready, lose, twice, reorder, cut, stall; /* per cent */
 	uint32_t *waiting; /* messages not delivered yet */
 	size_t waiting_n, waiting_cap;
 	size_t known;               /* of w->sent */
 	bool apart[DIFF_NODES + 1]; /* cut off from the others */
+	bool slow[WORKS][DIFF_NODES + 1];
+	enum { STORY_NONE, STORY_BEHIND, STORY_REPLACED } story;
+	raft_id hero;
+	enum { PHASE_TOGETHER, PHASE_APART, PHASE_BACK, PHASES } phase;
+	uint32_t left;     /* steps of this phase */
+	uint32_t patience; /* how often it may wait for its end */
+	uint32_t pace;     /* per cent: of what is slow, when its turn comes */
 	uint32_t marks, begun;
 };
 
 void plan_draw(uint64_t seed, struct plan *p, struct tuning *t);
+/* How many steps it takes, of how many asked for: a story takes longer. */
+uint32_t plan_length(const struct plan *p, uint32_t steps);
 void plan_free(struct plan *p);
 struct op plan_next(struct plan *p);
 

@@ -34,7 +34,7 @@ static bool parse(int argc, char **argv, struct options *o)
 			return false;
 	}
 	return argc % 2 == 1 && o->oracle != NULL && o->seeds > 0 &&
-	       o->steps > 0 && o->steps <= DIFF_STEPS;
+	       o->steps > 0 && o->steps <= DIFF_STEPS / 3;
 }
 
 static uint64_t hash(const struct text *t) /* FNV-1a */
@@ -56,15 +56,20 @@ struct run {
 	struct text text;
 };
 
-/* Up to `steps` of a seed on our side; tell: from which step on. */
-static void run_ours(
-    struct run *r, uint64_t seed, uint32_t steps, uint32_t tell)
+/* A seed on our side, up to `end` at the most; tell: from which step on. */
+static void run_ours(struct run *r, uint64_t seed, const struct options *opt,
+    uint32_t end, uint32_t tell)
 {
+	uint32_t steps;
+
 	static struct text line;
 
 	plan_draw(seed, &r->plan, &r->tuning);
 	world_start(&r->world, &r->tuning);
 	r->plan.w = &r->world;
+	steps = plan_length(&r->plan, opt->steps);
+	if (steps > end)
+		steps = end;
 	for (r->n = 0; r->n < steps && r->world.broken == NULL; r->n++) {
 		struct op *op = &r->ops[r->n];
 
@@ -110,9 +115,9 @@ static void show_tuning(const struct tuning *t)
 	    t->max_size_per_msg, t->max_committed_size, t->max_inflight_msgs,
 	    t->max_inflight_bytes, t->max_uncommitted);
 	printf(" check-quorum %u pre-vote %u lease %u no-forwarding %u "
-	       "no-validation %u step-down %u async %u\n",
+	       "no-validation %u step-down %u async %u early-votes %u\n",
 	    t->check_quorum, t->pre_vote, t->lease, t->no_forwarding,
-	    t->no_validation, t->step_down, t->async);
+	    t->no_validation, t->step_down, t->async, t->early_votes);
 }
 
 static void explain(struct oracle *o, struct run *r, const struct options *opt,
@@ -125,7 +130,7 @@ static void explain(struct oracle *o, struct run *r, const struct options *opt,
 	    (unsigned long long)seed, at, (unsigned long long)seed, opt->steps);
 	show_tuning(&r->tuning);
 	world_free(&r->world);
-	run_ours(r, seed, at + 1, at < TAIL ? 0 : at - TAIL);
+	run_ours(r, seed, opt, at + 1, at < TAIL ? 0 : at - TAIL);
 	theirs = oracle_text(o, &r->tuning, r->ops, at + 1, at);
 	r->text.p[r->text.n] = '\0';
 	if (theirs == NULL) {
@@ -142,7 +147,7 @@ static bool one_seed(struct oracle *o, struct run *r, const struct options *opt,
 {
 	bool same = true;
 
-	run_ours(r, seed, opt->steps, UINT32_MAX);
+	run_ours(r, seed, opt, UINT32_MAX, UINT32_MAX);
 	for (int i = 0; i < COUNTS; i++)
 		count[i] += r->world.count[i];
 	if (oracle_hashes(o, &r->tuning, r->ops, r->n, r->theirs) != 0) {
@@ -164,22 +169,24 @@ static bool one_seed(struct oracle *o, struct run *r, const struct options *opt,
 	return same;
 }
 
-/* Each kind, in one schedule of twenty at the least. */
 static int demand(const struct options *opt, const uint64_t *count)
 {
-	static const char *const texts[] = {
-#define X(name, what) what,
+	static const struct {
+		uint64_t least;
+		const char *text;
+	} rows[] = {
+#define X(name, least, what) {least, what},
 	    DIFF_COUNTS(X)
 #undef X
 	};
-	uint64_t least = opt->seeds / 20;
 	int rc = 0;
 
 	for (int i = 0; i < COUNTS; i++) {
+		uint64_t least = opt->seeds * rows[i].least / 1000;
 		bool ok = count[i] >= least;
 
 		printf("%s %s: %llu (at least %llu)\n", ok ? "ok" : "not ok",
-		    texts[i], (unsigned long long)count[i],
+		    rows[i].text, (unsigned long long)count[i],
 		    (unsigned long long)least);
 		rc |= !ok;
 	}

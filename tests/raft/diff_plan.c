@@ -32,57 +32,99 @@ static uint32_t mostly(struct plan *p, uint32_t usual, uint32_t lo, uint32_t hi)
 
 static void draw_tuning(struct plan *p, struct tuning *t)
 {
-	*t = (struct tuning){
-	    .voters = chance(p, 85) ? 3 + upto(p, 3) : 1 + upto(p, 2),
-	    .learners = chance(p, 25),
-	    .election_ticks = 3 + upto(p, 8),
-	    .heartbeat_ticks = 1 + chance(p, 25),
-	    .max_size_per_msg = mostly(p, 1 << 20, 1, 200),
-	    .max_committed_size = mostly(p, 0, 1, 200),
-	    .max_inflight_msgs = mostly(p, 256, 1, 4),
-	    .max_uncommitted = mostly(p, 0, 40, 300),
-	    .check_quorum = chance(p, 60),
-	    .pre_vote = chance(p, 60),
-	    .no_forwarding = chance(p, 15),
-	    .no_validation = chance(p, 5),
-	    .step_down = chance(p, 40),
-	    .async = chance(p, 70)};
+	*t = (struct tuning){0}; /* one after the other: draws have an order */
+	t->voters = chance(p, 85) ? 3 + upto(p, 3) : 1 + upto(p, 2);
+	t->learners = chance(p, 25);
+	t->election_ticks = 3 + upto(p, 8);
+	t->heartbeat_ticks = 1 + chance(p, 25);
+	t->max_size_per_msg = mostly(p, 1 << 20, 1, 200);
+	t->max_committed_size = mostly(p, 0, 1, 200);
+	t->max_inflight_msgs = mostly(p, 256, 1, 4);
+	t->max_uncommitted = mostly(p, 0, 40, 300);
+	t->check_quorum = chance(p, 60);
+	t->pre_vote = chance(p, 60);
+	t->no_forwarding = chance(p, 15);
+	t->no_validation = chance(p, 5);
+	t->step_down = chance(p, 40);
+	t->async = chance(p, 70);
+	t->early_votes = chance(p, 25);
 	if (chance(p, 30)) /* not less than a message */
 		t->max_inflight_bytes = t->max_size_per_msg + upto(p, 100);
 	t->lease = t->check_quorum && chance(p, 20);
 }
 
+/* Spots that chance rarely finds: a member is cut off, needs a snapshot, and is
+ * slow to store it and to apply what came before; or a leader is cut off, goes
+ * on with entries that come to nothing, and takes those of another leader
+ * before its disk is done with its own. */
+static void tell_story(struct plan *p, struct tuning *t)
+{
+	p->story = chance(p, 50)   ? STORY_NONE
+		   : chance(p, 60) ? STORY_BEHIND
+				   : STORY_REPLACED;
+	if (p->story == STORY_NONE)
+		return;
+	p->phase = PHASE_BACK;
+	p->cut = p->stall = p->lose = 0;
+	p->pace = 2 + upto(p, 6);
+	if (chance(p, 70))
+		p->twice = p->reorder = 0;
+	p->weight[OP_CRASH] = chance(p, 30);
+	p->weight[OP_CAMPAIGN] = p->story == STORY_REPLACED ? 20 : 4;
+	p->weight[OP_PROPOSE] = 40;
+	t->async = 1;
+	t->voters = 3;
+	t->learners = 0;
+	t->election_ticks = 3 + upto(p, 3);
+	if (p->story == STORY_REPLACED && chance(p, 70))
+		t->check_quorum = t->pre_vote = t->lease = 0;
+	if (p->story == STORY_BEHIND) {
+		p->weight[OP_SNAPSHOT] = p->weight[OP_COMPACT] = 100;
+		p->weight[OP_CHANGE] = 20;
+		p->weight[OP_REPORT] = 30;
+	}
+}
+
 void plan_draw(uint64_t seed, struct plan *p, struct tuning *t)
 {
-	static const uint32_t usual[OP_KINDS] = {[OP_TICK] = 20,
-	    [OP_DELIVER] = 60,
-	    [OP_DISK] = 40,
-	    [OP_APPLY] = 20,
-	    [OP_READY] = 10,
-	    [OP_PROPOSE] = 8,
-	    [OP_CHANGE] = 4,
-	    [OP_TRANSFER] = 1,
-	    [OP_READ] = 4,
-	    [OP_CAMPAIGN] = 1,
-	    [OP_FORGET] = 1,
-	    [OP_UNREACHABLE] = 1,
-	    [OP_REPORT] = 1,
-	    [OP_SNAPSHOT] = 4,
-	    [OP_COMPACT] = 4,
-	    [OP_CRASH] = 1,
-	    [OP_RESTART] = 12};
+	static const uint32_t usual[OP_KINDS] = {[OP_TICK] = 40,
+	    [OP_DELIVER] = 300,
+	    [OP_DISK] = 200,
+	    [OP_APPLY] = 120,
+	    [OP_READY] = 100,
+	    [OP_PROPOSE] = 24,
+	    [OP_CHANGE] = 10,
+	    [OP_TRANSFER] = 3,
+	    [OP_READ] = 12,
+	    [OP_CAMPAIGN] = 2,
+	    [OP_FORGET] = 2,
+	    [OP_UNREACHABLE] = 3,
+	    [OP_REPORT] = 3,
+	    [OP_SNAPSHOT] = 16,
+	    [OP_COMPACT] = 16,
+	    [OP_CRASH] = 2,
+	    [OP_RESTART] = 40};
 	static const uint32_t times[] = {0, 1, 1, 2, 4};
 
 	*p = (struct plan){.rng = seed * 0x2545f4914f6cdd1du + 1};
 	draw_tuning(p, t);
 	for (int i = 0; i < OP_KINDS; i++)
 		p->weight[i] =
-		    usual[i] > 10 ? usual[i] : usual[i] * times[upto(p, 5)];
+		    usual[i] *
+		    (i < OP_PROPOSE || i == OP_RESTART ? 1 : times[upto(p, 5)]);
 	p->ready = chance(p, 50) ? 100 : 30 + upto(p, 70);
 	p->lose = chance(p, 50) ? 0 : upto(p, 20);
 	p->twice = chance(p, 50) ? 0 : upto(p, 20);
 	p->reorder = chance(p, 50) ? 0 : upto(p, 50);
 	p->cut = chance(p, 50) ? 0 : 1 + upto(p, 3);
+	p->stall = chance(p, 50) ? 0 : 1 + upto(p, 5);
+	p->pace = 2 + upto(p, 20);
+	tell_story(p, t);
+}
+
+uint32_t plan_length(const struct plan *p, uint32_t steps)
+{
+	return p->story == STORY_NONE ? steps : 3 * steps;
 }
 
 void plan_free(struct plan *p)
@@ -183,17 +225,24 @@ static bool deliver(struct plan *p, struct op *op)
 
 /* ---- The other kinds ---- */
 
+/* Mostly a member, as far as it knows itself. */
 static struct node *some_node(struct plan *p, bool up)
 {
 	uint32_t first = upto(p, DIFF_NODES);
+	bool any = chance(p, 10);
+	struct node *found = NULL;
 
 	for (uint32_t i = 0; i < DIFF_NODES; i++) {
 		struct node *n = &p->w->node[1 + (first + i) % DIFF_NODES];
 
-		if ((n->raft != NULL) == up)
+		if ((n->raft != NULL) != up)
+			continue;
+		if (any || !up ||
+		    tracker_find(&n->raft->tracker, n->id) != NULL)
 			return n;
+		found = n;
 	}
-	return NULL;
+	return found;
 }
 
 static struct node *the_leader(struct plan *p)
@@ -210,16 +259,23 @@ static struct node *the_leader(struct plan *p)
 	return found;
 }
 
+/* Without a leader most of what it is asked would come to nothing. */
 static struct node *leader_or_any(struct plan *p)
 {
-	struct node *n = chance(p, 75) ? the_leader(p) : NULL;
+	struct node *n = the_leader(p);
 
-	return n == NULL ? some_node(p, true) : n;
+	if (n == NULL)
+		return chance(p, 10) ? some_node(p, true) : NULL;
+	return chance(p, 75) ? n : some_node(p, true);
 }
 
 static bool propose(struct plan *p, struct op *op)
 {
-	op->node = (uint32_t)leader_or_any(p)->id;
+	struct node *n = leader_or_any(p);
+
+	if (n == NULL)
+		return false;
+	op->node = (uint32_t)n->id;
 	op->a = 1 + (chance(p, 25) ? upto(p, 4) : 0);
 	op->b = 1 + upto(p, chance(p, 20) ? DIFF_DATA : 12);
 	op->c = ++p->marks;
@@ -238,7 +294,7 @@ static uint32_t one_change(struct plan *p, const struct raft *r)
 	if (!voter)
 		return CHANGE_BITS(
 		    chance(p, 70) ? RAFT_ADD_VOTER : RAFT_ADD_LEARNER, id);
-	if (c->voters_n <= 2 && chance(p, 90))
+	if (c->voters_n <= 2 && chance(p, 75))
 		return CHANGE_BITS(RAFT_NOP, id);
 	return CHANGE_BITS(chance(p, 70) ? RAFT_REMOVE : RAFT_ADD_LEARNER, id);
 }
@@ -246,9 +302,13 @@ static uint32_t one_change(struct plan *p, const struct raft *r)
 static bool change(struct plan *p, struct op *op)
 {
 	struct node *n = leader_or_any(p);
-	const struct raft *r = n->raft;
-	bool joint = r->tracker.conf.voters_outgoing_n > 0;
+	const struct raft *r;
+	bool joint;
 
+	if (n == NULL)
+		return false;
+	r = n->raft;
+	joint = r->tracker.conf.voters_outgoing_n > 0;
 	op->node = (uint32_t)n->id;
 	if (chance(p, joint ? 70 : 5)) {
 		op->a = RAFT_AUTO; /* leave */
@@ -265,10 +325,11 @@ static bool change(struct plan *p, struct op *op)
 static bool peer(struct plan *p, struct op *op)
 {
 	struct node *n = leader_or_any(p);
-	const struct tracker *t = &n->raft->tracker;
+	const struct tracker *t;
 
-	if (t->n == 0)
+	if (n == NULL || n->raft->tracker.n == 0)
 		return false;
+	t = &n->raft->tracker;
 	op->node = (uint32_t)n->id;
 	op->a = (uint32_t)t->peers[upto(p, t->n)].id;
 	return true;
@@ -277,7 +338,18 @@ static bool peer(struct plan *p, struct op *op)
 static bool report(struct plan *p, struct op *op)
 {
 	op->b = chance(p, 50);
-	return peer(p, op);
+	if (!peer(p, op))
+		return false;
+	if (p->story == STORY_BEHIND)
+		op->a = (uint32_t)p->hero;
+	return true;
+}
+
+/* In one story every disk takes long over a snapshot. */
+static bool slow(const struct plan *p, const struct node *n, int which)
+{
+	return p->slow[which][n->id] ||
+	       (p->story == STORY_BEHIND && n->raft->log.snapshot != NULL);
 }
 
 static bool work(struct plan *p, struct op *op, int which)
@@ -289,7 +361,8 @@ static bool work(struct plan *p, struct op *op, int which)
 
 		if (n->work[which].n == 0 ||
 		    (!p->w->tuning.async && which == WORK_APPLY &&
-			n->work[WORK_WRITE].n > 0))
+			n->work[WORK_WRITE].n > 0) ||
+		    (slow(p, n, which) && !chance(p, p->pace)))
 			continue;
 		op->node = (uint32_t)n->id;
 		if (which == WORK_APPLY && n->raft->log.snapshot != NULL)
@@ -307,9 +380,13 @@ static raft_index durable(const struct disk *d)
 static bool snapshot(struct plan *p, struct op *op)
 {
 	struct node *n = leader_or_any(p);
-	const struct disk *d = &n->disk;
-	raft_index newest = durable(d);
+	const struct disk *d;
+	raft_index newest;
 
+	if (n == NULL)
+		return false;
+	d = &n->disk;
+	newest = durable(d);
 	op->node = (uint32_t)n->id;
 	op->b = !chance(p, 15);
 	if (newest <= d->snapshot.index)
@@ -321,8 +398,11 @@ static bool snapshot(struct plan *p, struct op *op)
 static bool compact(struct plan *p, struct op *op)
 {
 	struct node *n = leader_or_any(p);
-	const struct disk *d = &n->disk;
+	const struct disk *d;
 
+	if (n == NULL)
+		return false;
+	d = &n->disk;
 	if (d->snapshot.index <= d->base)
 		return false;
 	op->node = (uint32_t)n->id;
@@ -354,9 +434,11 @@ static bool read_index(struct plan *p, struct op *op)
 {
 	struct node *n = leader_or_any(p);
 
+	if (n == NULL || lone(n->raft))
+		return false;
 	op->node = (uint32_t)n->id;
 	op->a = ++p->marks;
-	return !lone(n->raft);
+	return true;
 }
 
 static bool draw_op(struct plan *p, struct op *op)
@@ -370,6 +452,8 @@ static bool draw_op(struct plan *p, struct op *op)
 	op->node = (uint32_t)n->id;
 	switch ((enum op_kind)op->kind) {
 	case OP_TICK: op->a = 1 + (chance(p, 20) ? upto(p, 5) : 0); return true;
+	case OP_READY:
+		return (!n->taken && raft_has_ready(n->raft)) || chance(p, 5);
 	case OP_DELIVER: return deliver(p, op);
 	case OP_DISK: return work(p, op, WORK_WRITE);
 	case OP_APPLY: return work(p, op, WORK_APPLY);
@@ -385,26 +469,78 @@ static bool draw_op(struct plan *p, struct op *op)
 	}
 }
 
-/* Members come and go: sometimes one is cut off for a while. */
-static void move_cut(struct plan *p)
+/* For a while some are cut off from the others, or slow; often the leader. */
+static void move_faults(struct plan *p, raft_id leader)
 {
-	if (p->cut == 0 || !chance(p, p->cut))
+	raft_id id =
+	    leader != 0 && chance(p, 40) ? leader : 1 + upto(p, DIFF_NODES);
+	int which = (int)upto(p, WORKS);
+
+	if (chance(p, p->cut)) {
+		if (chance(p, 50))
+			memset(p->apart, 0, sizeof(p->apart));
+		else
+			p->apart[id] = true;
+	}
+	if (chance(p, p->stall)) {
+		if (chance(p, 50))
+			memset(p->slow[which], 0, sizeof(p->slow[which]));
+		else
+			p->slow[which][id] = true;
+	}
+}
+
+static bool has_change_to_apply(const struct node *n)
+{
+	const struct work_queue *q = &n->work[WORK_APPLY];
+
+	for (size_t i = 0; i < q->n; i++)
+		for (size_t k = 0; k < q->m[i]->entries_n; k++)
+			if (q->m[i]->entries[k].type == RAFT_ENTRY_CONF_CHANGE)
+				return true;
+	return false;
+}
+
+static void move_story(struct plan *p, raft_id leader)
+{
+	bool behind = p->story == STORY_BEHIND;
+
+	if (p->left > 0 && --p->left > 0)
 		return;
-	if (chance(p, 50))
-		memset(p->apart, 0, sizeof(p->apart));
-	else
-		p->apart[1 + upto(p, DIFF_NODES)] = true;
+	if (behind && p->phase == PHASE_TOGETHER && p->patience > 0 &&
+	    !has_change_to_apply(&p->w->node[p->hero])) {
+		p->patience--;
+		p->left = 5;
+		return;
+	}
+	p->left = (behind ? 60 : 20) + upto(p, 60);
+	p->patience = 20;
+	p->phase = (p->phase + 1) % PHASES;
+	if (p->phase == (behind ? PHASE_TOGETHER : PHASE_APART))
+		p->hero = behind || leader == 0 ? 1 + upto(p, 3) : leader;
+	memset(p->apart, 0, sizeof(p->apart));
+	memset(p->slow, 0, sizeof(p->slow));
+	p->apart[p->hero] = p->phase == PHASE_APART;
+	p->slow[WORK_APPLY][p->hero] = behind;
+	p->slow[WORK_WRITE][p->hero] = !behind && p->phase != PHASE_TOGETHER;
 }
 
 struct op plan_next(struct plan *p)
 {
 	uint32_t sum = 0;
 
+	struct node *leader = the_leader(p);
+
 	/* The oracle hears of each node's election timeout. */
-	if (p->begun < DIFF_NODES)
-		return (struct op){.kind = OP_READY, .node = ++p->begun};
+	if (p->begun++ < DIFF_NODES)
+		return (struct op){
+		    .kind = p->begun == 1 ? OP_CAMPAIGN : OP_READY,
+		    .node = p->begun};
 	look(p);
-	move_cut(p);
+	if (p->story == STORY_NONE)
+		move_faults(p, leader == NULL ? 0 : leader->id);
+	else
+		move_story(p, leader == NULL ? 0 : leader->id);
 	for (int i = 0; i < OP_KINDS; i++)
 		sum += p->weight[i];
 	for (;;) {

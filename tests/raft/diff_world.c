@@ -38,6 +38,7 @@ static void boot(struct node *n)
 	    .disable_conf_change_validation = t->no_validation,
 	    .step_down_on_removal = t->step_down,
 	    .async_storage = t->async,
+	    .early_vote_requests = t->early_votes,
 	    .entry_size = entry_size,
 	    .trace = on_trace,
 	    .trace_ctx = n};
@@ -200,27 +201,48 @@ static void respond_one(struct node *n, const struct raft_message *m)
 		send_message(n->w, m);
 }
 
-/* In the order of text_message: with async storage, requests for votes last. */
+/* In the order of text_message: requests for votes last, if they wait. */
 static void respond(struct node *n, const struct raft_message *m)
 {
-	bool async = n->w->tuning.async;
+	bool late = n->w->tuning.async && !n->w->tuning.early_votes;
 
 	for (size_t i = 0; i < m->responses_n; i++)
-		if (!async || m->responses[i].type != RAFT_MSG_VOTE)
+		if (!late || m->responses[i].type != RAFT_MSG_VOTE)
 			respond_one(n, &m->responses[i]);
-	for (size_t i = 0; i < m->responses_n && async; i++)
+	for (size_t i = 0; i < m->responses_n && late; i++)
 		if (m->responses[i].type == RAFT_MSG_VOTE)
 			respond_one(n, &m->responses[i]);
+}
+
+/* A write, and how the core has moved on since it was given out. */
+static void count_write(struct node *n, const struct raft_message *m)
+{
+	uint64_t *count = n->w->count;
+	const struct raft *r = n->raft;
+	const struct raft_message *done =
+	    m->responses_n == 0 ? m : &m->responses[m->responses_n - 1];
+	raft_term now;
+
+	count[COUNT_TRUNCATED] += m->entries_n > 0 && m->snapshot == NULL &&
+				  m->entries[0].index <= disk_last(&n->disk);
+	if (m->snapshot != NULL) {
+		count[COUNT_SNAP_STORED]++;
+		count[COUNT_SNAP_TERM] += m->term != 0 && m->term < r->term;
+		count[COUNT_SNAP_TWICE] +=
+		    r->log.snapshot != NULL &&
+		    r->log.snapshot->index != m->snapshot->index;
+	}
+	if (done->type == RAFT_MSG_STORAGE_APPEND_RESP && done->index != 0 &&
+	    done->term == r->term &&
+	    log_term(&r->log, done->index, &now) == RAFT_OK)
+		count[COUNT_REWRITTEN] += now != done->log_term;
 }
 
 static void do_write(struct node *n)
 {
 	struct raft_message *m = dequeue(&n->work[WORK_WRITE]);
-	uint64_t *count = n->w->count;
 
-	count[COUNT_SNAP_STORED] += m->snapshot != NULL;
-	count[COUNT_TRUNCATED] += m->entries_n > 0 && m->snapshot == NULL &&
-				  m->entries[0].index <= disk_last(&n->disk);
+	count_write(n, m);
 	disk_write(&n->disk, m);
 	respond(n, m);
 	free(m);
@@ -250,13 +272,17 @@ static void apply_entry(
 	if (e->index <= n->disk.applied)
 		return; /* a snapshot is further */
 	n->w->count[COUNT_COMMITTED]++;
-	if (e->type != RAFT_ENTRY_CONF_CHANGE || !changes) {
+	if (e->type != RAFT_ENTRY_CONF_CHANGE) {
 		disk_applied(&n->disk, e->index, NULL);
 		return;
 	}
 	if (raft_conf_change_decode(e->data, &c) != RAFT_OK)
 		abort();
-	if (raft_apply_conf_change(n->raft, &c, &now) == RAFT_OK) {
+	if (!changes) { /* the core knows better; the oracle does nothing */
+		n->w->count[COUNT_SNAP_CHANGE]++;
+		raft_apply_conf_change(n->raft, &c, NULL);
+		disk_applied(&n->disk, e->index, NULL);
+	} else if (raft_apply_conf_change(n->raft, &c, &now) == RAFT_OK) {
 		count_change(n, &c, &before, &now);
 		disk_applied(&n->disk, e->index, &now);
 	} else {

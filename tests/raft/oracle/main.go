@@ -48,7 +48,7 @@ type tuning struct {
 	MaxSize, MaxCommitted                      uint32
 	MaxInflight, MaxInflightBytes, Uncommitted uint32
 	CheckQuorum, PreVote, Lease, NoForwarding  uint32
-	NoValidation, StepDown, Async              uint32
+	NoValidation, StepDown, Async, EarlyVotes  uint32
 }
 
 type request struct {

@@ -116,7 +116,7 @@ func (n *node) takeReady() {
 		return
 	}
 	rd := n.rn.Ready()
-	if n.w.t.Async != 0 {
+	if n.w.t.Async != 0 && n.w.t.EarlyVotes == 0 {
 		delayVotes(&rd)
 	}
 	n.w.out.ready(&rd)
