@@ -54,8 +54,7 @@ void raft_campaign_as(struct raft *r, enum campaign kind)
 	m.term = RAFT_GUARD(PRE_VOTE_NEXT_TERM, pre) ? r->term + 1 : r->term;
 	for (size_t i = 0; i < r->tracker.n; i++) {
 		m.to = r->tracker.peers[i].id;
-		if (RAFT_GUARD(
-			ASK_VOTERS, !tracker_is_voter(&r->tracker, m.to)))
+		if (RAFT_GUARD(ASK_VOTER, !tracker_is_voter(&r->tracker, m.to)))
 			continue;
 		if (m.to == r->id) {
 			/* One's own vote counts when the disk holds it. */

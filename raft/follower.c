@@ -58,8 +58,7 @@ void raft_switch_conf(struct raft *r)
 	if ((self == NULL || r->learner) && r->state == RAFT_LEADER) {
 		/* It leads without counting itself until the change is
 		 * committed, or steps down at once if told so [4.2.2]. */
-		if (RAFT_GUARD(
-			REMOVED_STEPS_DOWN, r->config.step_down_on_removal))
+		if (RAFT_GUARD(STEPS_DOWN, r->config.step_down_on_removal))
 			raft_become_follower(r, r->term, 0);
 		return;
 	}
@@ -83,18 +82,17 @@ void raft_switch_conf(struct raft *r)
 static bool restore(struct raft *r, const struct raft_snapshot *s)
 {
 	const struct raft_conf_state *c = &s->conf_state;
+	struct raft_entry_id at = {s->term, s->index};
+	bool member = id_in(c->voters, c->voters_n, r->id) ||
+		      id_in(c->learners, c->learners_n, r->id) ||
+		      id_in(c->voters_outgoing, c->voters_outgoing_n, r->id);
 	raft_index last = 0;
 
 	if (RAFT_GUARD(SNAP_OLD, s->index <= r->log.committed))
 		return false;
-	if (RAFT_GUARD(SNAP_FOR_US,
-		!id_in(c->voters, c->voters_n, r->id) &&
-		    !id_in(c->learners, c->learners_n, r->id) &&
-		    !id_in(c->voters_outgoing, c->voters_outgoing_n, r->id)))
-		return false; /* it is not for us */
-	if (RAFT_GUARD(
-		SNAP_MATCHES, log_matches(&r->log,
-				  (struct raft_entry_id){s->term, s->index}))) {
+	if (RAFT_GUARD(SNAP_FOR_US, !member))
+		return false;
+	if (RAFT_GUARD(SNAP_MATCHES, log_matches(&r->log, at))) {
 		/* The log has it all: only the commit index was behind. */
 		raft_fail(r, log_commit_to(&r->log, s->index));
 		return false;

@@ -29,7 +29,7 @@
 	X(VOTE_FIRST, true, ANY,                                               \
 	    "of a voter's answers the first counts [3.4]")                     \
 	X(ANSWER_KIND, true, SIM, "answers to a question are no votes [9.6]")  \
-	X(ASK_VOTERS, false, ANY, "only voters are asked [4.2.1]")             \
+	X(ASK_VOTER, false, ANY, "only voters are asked [4.2.1]")              \
 	X(CAMPAIGN_LEADER, false, ANY, "a leader does not campaign")           \
 	X(CAMPAIGN_VOTER, true, ANY, "a learner does not campaign [4.2.1]")    \
 	X(CAMPAIGN_SNAPSHOT, true, ANY, "store a snapshot, then campaign")     \
@@ -37,7 +37,7 @@
 	X(STALE_TERM, false, SIM, "ignore messages of earlier terms [3.3]")    \
 	X(STALE_LEADER_TOLD, false, ANY,                                       \
 	    "a leader of an earlier term is told [6.2]")                       \
-	X(STALE_PRE_VOTE_TOLD, false, ANY,                                     \
+	X(STALE_ASKER_TOLD, false, ANY,                                        \
 	    "who asks in an earlier term is told [9.6]")                       \
 	X(LEADER_LEADS, true, ANY,                                             \
 	    "only a leader's messages make it one's leader")                   \
@@ -153,14 +153,16 @@
 	    "who leaves with the old half is no voter [4.3]")                  \
 	X(LEAVE_KEEPS_LEARNERS, true, ANY,                                     \
 	    "who leaves with the old half is no learner [4.3]")                \
-	X(REMOVED_STEPS_DOWN, false, ANY,                                      \
+	X(STEPS_DOWN, false, ANY,                                              \
 	    "a removed leader steps down if told so [4.2.2]")                  \
 	/* Reads */                                                            \
 	X(READ_OWN_TERM, true, SIM, "no read before the term's no-op [6.4]")   \
 	X(READ_QUORUM, true, SIM,                                              \
 	    "a quorum confirms the leader of a read [6.4]")                    \
-	X(READ_ROUND, true, SIM, "an answer confirms its own round [6.4]")     \
+	X(READ_ROUND, true, SIM, "an answer confirms no later round [6.4]")    \
 	X(READ_TERM, false, SIM, "a read does not outlive its term [6.4]")     \
+	X(READ_ANEW, false, ANY,                                               \
+	    "what was answered in an earlier term is forgotten [6.4]")         \
 	X(READ_SAFE, true, SIM, "no lease unless asked for [6.4.1]")           \
 	X(LONE_IN_JOINT, true, ANY,                                            \
 	    "one voter and an old half are not one [6.4]")                     \

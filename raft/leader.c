@@ -181,10 +181,10 @@ static enum raft_conf_fault change_fault(
 {
 	struct raft_conf_change c;
 	bool joint = r->tracker.conf.voters_outgoing_n > 0;
+	bool readable = raft_conf_change_decode(e->data, &c) == RAFT_OK;
 	bool leave;
 
-	if (RAFT_GUARD(
-		CONF_DECODES, raft_conf_change_decode(e->data, &c) != RAFT_OK))
+	if (RAFT_GUARD(CONF_DECODES, !readable))
 		return RAFT_CONF_INVALID;
 	leave = c.n == 0 && c.transition == RAFT_AUTO;
 	if (RAFT_GUARD(CONF_PENDING, pending > r->log.applied))
@@ -219,10 +219,9 @@ static int propose(struct raft *r, const struct raft_message *m)
 {
 	raft_index last = 0, pending = r->pending_conf;
 	struct raft_entry *e;
-	bool taken;
+	bool taken, member = tracker_find(&r->tracker, r->id) != NULL;
 
-	if (RAFT_GUARD(
-		PROPOSE_MEMBER, tracker_find(&r->tracker, r->id) == NULL) ||
+	if (RAFT_GUARD(PROPOSE_MEMBER, !member) ||
 	    RAFT_GUARD(TRANSFER_STOPS_PROPOSALS, r->transferee != 0))
 		return RAFT_EDROPPED;
 	if (raft_fail(r, log_last_index(&r->log, &last)) != RAFT_OK)
@@ -341,13 +340,13 @@ static void heartbeat_answered(
     struct raft *r, struct progress *p, const struct raft_message *m)
 {
 	raft_index last = 0;
+	bool lost;
 
 	p->recent_active = true;
 	p->flow_paused = false;
 	raft_fail(r, log_last_index(&r->log, &last));
-	/* Something was lost, or never sent. */
-	if (RAFT_GUARD(
-		HEARTBEAT_RESENDS, p->match < last || p->state == RAFT_PROBE))
+	lost = p->match < last || p->state == RAFT_PROBE; /* or never sent */
+	if (RAFT_GUARD(HEARTBEAT_RESENDS, lost))
 		leader_send_append(r, p, true);
 	if (m->context != 0)
 		reads_ack(r, p, m->context);

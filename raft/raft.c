@@ -212,7 +212,8 @@ static void reset(struct raft *r, raft_term term)
 		p->sent_commit = 0;
 		p->state = RAFT_PROBE;
 		p->pending_snapshot = 0;
-		p->read_round = 0;
+		if (RAFT_GUARD(READ_ANEW, true))
+			p->read_round = 0;
 		p->recent_active = p->flow_paused = false;
 		p->vote = VOTE_NONE;
 		inflights_reset(&p->inflights);
@@ -344,8 +345,7 @@ static void step_stale(struct raft *r, const struct raft_message *m)
 		 * hears of that term, and steps down [6.2, 9.6]. */
 		raft_send(r, (struct raft_message){
 				 .to = m->from, .type = RAFT_MSG_APP_RESP});
-	} else if (RAFT_GUARD(
-		       STALE_PRE_VOTE_TOLD, m->type == RAFT_MSG_PRE_VOTE)) {
+	} else if (RAFT_GUARD(STALE_ASKER_TOLD, m->type == RAFT_MSG_PRE_VOTE)) {
 		raft_tell(r, RAFT_TRACE_VOTE, m->from, 0, 0);
 		raft_send(r, (struct raft_message){.to = m->from,
 				 .term = r->term,
@@ -472,11 +472,14 @@ static bool well_formed(const struct raft_message *m)
 	if ((unsigned)m->type >= RAFT_MSG_TYPES ||
 	    RAFT_GUARD(PEER_LOCAL, local_type(m->type)))
 		return false;
-	for (size_t i = 0; i < m->entries_n && m->type == RAFT_MSG_APP; i++)
-		if (RAFT_GUARD(
-			PEER_ENTRIES, m->entries[i].index != m->index + 1 + i ||
-					  m->entries[i].term > m->term))
+	for (size_t i = 0; i < m->entries_n && m->type == RAFT_MSG_APP; i++) {
+		const struct raft_entry *e = &m->entries[i];
+		bool follows =
+		    e->index == m->index + 1 + i && e->term <= m->term;
+
+		if (RAFT_GUARD(PEER_ENTRIES, !follows))
 			return false;
+	}
 	switch (m->type) {
 	case RAFT_MSG_PROP: return m->entries_n > 0 && m->term == 0;
 	case RAFT_MSG_SNAP:

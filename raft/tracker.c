@@ -366,8 +366,8 @@ int progress_sent(
 			    inflights_add(&p->inflights, p->next - 1, bytes, t);
 		}
 		p->flow_paused = inflights_full(&p->inflights, t);
-	} else if (RAFT_GUARD(
-		       PROBE_ONE, p->state == RAFT_PROBE && entries > 0)) {
+	} else if (entries > 0 &&
+		   RAFT_GUARD(PROBE_ONE, p->state == RAFT_PROBE)) {
 		p->flow_paused = true;
 	}
 	return rc;

@@ -216,6 +216,42 @@ static void an_answer_of_an_earlier_term_confirms_nothing(void **state)
 	cluster_free(c);
 }
 
+/* It counts its rounds anew in each term, and what others answered too. */
+static void a_leader_elected_again_has_no_answers_yet(void **state)
+{
+	struct cluster *c = cluster_new(3, NULL);
+	struct raft_message *late;
+
+	(void)state;
+	cluster_elect(c, 1);
+	raft_read_index(node(c, 1), 7);
+	cluster_settle(c);
+	raft_read_index(node(c, 1), 8);
+	cluster_settle(c);
+	cluster_expect(c, "n1 read 7 at 2\n"
+			  "n1 read 8 at 2\n");
+	raft_transfer_leader(node(c, 1), 2);
+	cluster_settle(c);
+	raft_transfer_leader(node(c, 2), 1);
+	cluster_settle(c);
+	assert_int_equal(cluster_status(c, 1).state, RAFT_LEADER);
+	cluster_hush(c);
+	raft_read_index(node(c, 1), 9);
+	cluster_ready(c, 1);
+	cluster_give(c, cluster_take(c, RAFT_MSG_HEARTBEAT, 3));
+	cluster_ready(c, 3);
+	late = cluster_take(c, RAFT_MSG_HEARTBEAT_RESP, 1); /* to round 1 */
+	cluster_settle(c);
+	cluster_expect(c, "n1 read 9 at 4\n");
+	cluster_isolate(c, 1);
+	raft_read_index(node(c, 1), 10);
+	cluster_settle(c);
+	cluster_give(c, late);
+	cluster_settle(c);
+	cluster_expect(c, "");
+	cluster_free(c);
+}
+
 static void a_leader_cut_off_answers_nothing(void **state)
 {
 	struct cluster *c = cluster_new(5, NULL);
@@ -440,6 +476,7 @@ int main(void)
 	    cmocka_unit_test(a_lease_ends_when_no_quorum_is_heard),
 	    cmocka_unit_test(an_answer_says_nothing_of_a_later_round),
 	    cmocka_unit_test(a_voter_in_a_joint_is_no_lone_voter),
+	    cmocka_unit_test(a_leader_elected_again_has_no_answers_yet),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
