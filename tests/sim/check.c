@@ -349,7 +349,7 @@ void check_node(struct node *n)
 	if (w->failed || !n->up)
 		return;
 	if (n->must_stop) {
-		if (r->fatal == RAFT_OK)
+		if (n->read_failed && r->fatal == RAFT_OK)
 			sim_fail(w, "n%llu goes on after a read that failed",
 			    ULL(n->id));
 		return;

@@ -36,7 +36,7 @@ bool disk_read_fails(struct node *n)
 		return false;
 	n->w->count[SIM_EIO_READ]++;
 	n->read_fails = false;
-	n->must_stop = true;
+	n->must_stop = n->read_failed = true;
 	return true;
 }
 
@@ -49,7 +49,7 @@ static bool unreadable(struct node *n, raft_index i)
 		return false;
 	sim_say(n->w, "n%llu cannot read entry %llu", (unsigned long long)n->id,
 	    (unsigned long long)i);
-	n->must_stop = true;
+	n->must_stop = n->read_failed = true;
 	return true;
 }
 
@@ -219,11 +219,12 @@ static void write_hard(struct node *n, const struct raft_message *m)
 }
 
 /* One storage message, in one transaction. */
-void disk_append(struct node *n, const struct raft_message *m)
+bool disk_append(struct node *n, const struct raft_message *m)
 {
-	if (sim_store != NULL)
-		sim_store->append(n, m);
+	if (sim_store != NULL && !sim_store->append(n, m))
+		return false;
 	disk_note(n, m);
+	return true;
 }
 
 void disk_note(struct node *n, const struct raft_message *m)
@@ -245,7 +246,7 @@ void disk_append_part(struct node *n, const struct raft_message *m, size_t k)
 	part.entries_n = k;
 	if (part.commit >= m->entries[k].index)
 		part.commit = m->entries[k].index - 1;
-	disk_append(n, &part);
+	disk_note(n, &part);
 }
 
 static void change_conf(struct node *n, const struct raft_entry *e)
@@ -322,8 +323,10 @@ void disk_compact(struct node *n)
 	if (upto <= d->base)
 		return;
 	upto = d->base + 1 + sim_below(n->w, (unsigned)(upto - d->base));
-	if (sim_store != NULL)
-		sim_store->compact(n, upto);
+	if (sim_store != NULL && !sim_store->compact(n, upto)) {
+		n->must_stop = true;
+		return;
+	}
 	disk_cut(d, upto);
 	n->w->count[SIM_COMPACTION]++;
 }

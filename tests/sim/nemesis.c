@@ -238,7 +238,7 @@ static void compact(struct world *w)
 	if (!n->up)
 		return;
 	disk_compact(n);
-	check_node(n);
+	node_after(n);
 }
 
 /* ---- Stories ---- */

@@ -70,7 +70,8 @@ void node_boot(struct node *n)
 	if (sim_store != NULL)
 		c.storage = sim_store->storage(n);
 	n->incarnation++;
-	n->write_fails = n->read_fails = n->must_stop = n->write_cut = false;
+	n->write_fails = n->read_fails = n->write_cut = false;
+	n->must_stop = n->read_failed = false;
 	rc = raft_init(&n->raft, &c);
 	if (rc != RAFT_OK) {
 		sim_fail(w, "n%llu does not start: %s",
@@ -156,8 +157,11 @@ static void sync_some(struct node *n)
 	for (; done < keep; done++) {
 		struct raft_message *whole = lane_take(&n->append);
 
-		disk_append(n, whole);
+		bool did = disk_append(n, whole);
+
 		free(whole);
+		if (!did)
+			break;
 	}
 	if (n->append.n > 0 && sim_chance(n->w, 80))
 		m = n->append.op[0];
@@ -330,7 +334,11 @@ void node_append_done(struct node *n)
 	}
 	m = lane_take(&n->append);
 	say_message(n, "did", m);
-	disk_append(n, m);
+	if (!disk_append(n, m)) {
+		free(m);
+		stop(n);
+		return;
+	}
 	client_answer(n);
 	done(n, &n->append, EV_APPEND, m);
 }

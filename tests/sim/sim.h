@@ -139,7 +139,7 @@ struct node {
 	bool write_cut;               /* down in the middle of the next write */
 	enum sim_fault fault;         /* that the node stops for */
 	void *real;                   /* of sim_store */
-	bool must_stop;               /* a read failed: so must the node */
+	bool must_stop, read_failed;  /* a read failed: so must the core */
 	uint64_t low_until, full_until; /* little space, and none */
 	uint8_t snapshot_data[sizeof(struct content)];
 	unsigned reads_due; /* confirmed, and not applied that far */
@@ -294,7 +294,8 @@ raft_index disk_last(const struct disk *d);
 /* NULL: not there; disk.base is not there either. */
 const struct sim_entry *disk_entry(const struct disk *d, raft_index i);
 bool disk_holds(const struct disk *d, raft_index i, raft_term term);
-void disk_append(struct node *n, const struct raft_message *m);
+/* false: the disk is damaged, and nothing was done. */
+bool disk_append(struct node *n, const struct raft_message *m);
 /* The same, in the model alone. */
 void disk_note(struct node *n, const struct raft_message *m);
 /* The first k entries of it, and the hard state. */
@@ -323,18 +324,19 @@ void net_send(struct node *from, const struct raft_message *m);
 void net_deliver(struct world *w, struct event *e);
 void net_heal(struct world *w);
 
-/* A disk under each node beside the model, which says what must be on it.  Only
- * crash has errors: there they are wanted. */
+/* A disk under each node beside the model, which says what must be on it.
+ * append and compact answer false if damage is in the way: the node must stop.
+ * Other errors there are only in a crash. */
 struct sim_store {
 	void (*found)(struct node *n); /* a first member, as of its model */
 	/* The disk holds what the model does, or also the write that a crash
 	 * interrupted: then that is done in the model.  false: not now. */
 	bool (*open)(struct node *n);
 	struct raft_storage (*storage)(struct node *n);
-	void (*append)(struct node *n, const struct raft_message *m);
+	bool (*append)(struct node *n, const struct raft_message *m);
 	void (*apply)(struct node *n, const struct raft_entry *e);
 	void (*flush)(struct node *n);
-	void (*compact)(struct node *n, raft_index upto);
+	bool (*compact)(struct node *n, raft_index upto);
 	/* Of what is applied, which becomes durable; one block to free. */
 	struct raft_snapshot *(*snapshot)(struct node *n, raft_index least);
 	/* In the middle of m, or of what else it writes. */

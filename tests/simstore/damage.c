@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/crc32c.h"
+
 #define HEAD 45 /* of a row, before its data: CRC, term, type, chain */
 
 struct file {
@@ -33,17 +35,24 @@ static struct file slurp(const char *dir)
 	return f;
 }
 
-/* Where a row with this entry begins, from `from` on: its page may have been
- * copied.  NULL: nowhere. */
-static uint8_t *find(
-    const struct file *f, uint8_t *from, const struct sim_entry *e)
+static bool is_row(const uint8_t *p, raft_index i, size_t len)
+{
+	uint8_t key[8];
+
+	put_u64be(key, i);
+	return get_u32be(p) == crc32c(crc32c(0, key, 8), p + 4, len - 4);
+}
+
+/* Where entry i's row begins, from `from` on: its page may have been copied.
+ * NULL: nowhere. */
+static uint8_t *find(const struct file *f, uint8_t *from, raft_index i,
+    const struct sim_entry *e)
 {
 	uint8_t *p = from + HEAD, *end = f->p + f->len;
 
 	while (p < end &&
 	       (p = memmem(p, (size_t)(end - p), e->data, e->len)) != NULL) {
-		if (get_u64be(p - HEAD + 4) == e->term &&
-		    p[-HEAD + 12] == e->type)
+		if (is_row(p - HEAD, i, HEAD + e->len))
 			return p - HEAD;
 		p++;
 	}
@@ -60,10 +69,10 @@ void real_damage(struct node *n, raft_index i, raft_index from)
 	size_t len = HEAD + e->len;
 
 	if (e->len > 0 && other != NULL && other->len > 0 &&
-	    (with = find(&f, f.p, other)) != NULL && other->len < e->len)
+	    (with = find(&f, f.p, from, other)) != NULL && other->len < e->len)
 		len = HEAD + other->len;
 	real_begin(r);
-	while (e->len > 0 && (row = find(&f, at, e)) != NULL) {
+	while (e->len > 0 && (row = find(&f, at, i, e)) != NULL) {
 		if (with != NULL && with != row)
 			memmove(row, with, len);
 		else

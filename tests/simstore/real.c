@@ -82,6 +82,18 @@ static void must(struct node *n, enum code rc, const struct err *e)
 		sim_fail(n->w, "n%llu: %s", (unsigned long long)n->id, e->text);
 }
 
+/* The same, but a damaged row may be in the way. */
+static bool done(struct node *n, enum code rc, const struct err *e)
+{
+	if (rc == E_OK || !n->disk.damaged) {
+		must(n, rc, e);
+		return true;
+	}
+	real_end();
+	sim_say(n->w, "n%llu: %s", (unsigned long long)n->id, e->text);
+	return false;
+}
+
 /* ---- What a node writes ---- */
 
 static enum code install(struct real *r, const struct raft_snapshot *s,
@@ -113,13 +125,13 @@ static enum code append(
 	return rc;
 }
 
-static void real_append(struct node *n, const struct raft_message *m)
+static bool real_append(struct node *n, const struct raft_message *m)
 {
 	struct real *r = real_of(n);
 	struct err e = {0};
 
 	real_begin(r);
-	must(n, append(r, m, &e), &e);
+	return done(n, append(r, m, &e), &e);
 }
 
 static void real_apply(struct node *n, const struct raft_entry *entry)
@@ -150,13 +162,13 @@ static void real_flush(struct node *n)
 	must(n, store_state_commit(r->store, &e), &e);
 }
 
-static void real_compact(struct node *n, raft_index upto)
+static bool real_compact(struct node *n, raft_index upto)
 {
 	struct real *r = real_of(n);
 	struct err e = {0};
 
 	real_begin(r);
-	must(n, store_compact(r->store, upto, &e), &e);
+	return done(n, store_compact(r->store, upto, &e), &e);
 }
 
 /* A member from the first: as if it had installed the founding snapshot. */
@@ -306,7 +318,8 @@ static int on_initial_state(
 /* The node sees that its disk cannot be read, and must stop. */
 static int noticed(struct node *n, int rc)
 {
-	n->must_stop |= rc == RAFT_EIO;
+	if (rc == RAFT_EIO)
+		n->must_stop = n->read_failed = true;
 	return rc;
 }
 
