@@ -39,8 +39,9 @@ enum op_kind {
 };
 
 enum {
-	OP_TAKE_READY = 1,  /* after it, if there is one */
-	OP_SKIP_CHANGES = 2 /* OP_APPLY: before a snapshot that waits */
+	OP_TAKE_READY = 1,   /* after it, if there is one */
+	OP_SKIP_CHANGES = 2, /* OP_APPLY: before a snapshot that waits */
+	OP_TWO_CHANGES = 4   /* OP_CHANGE: the same again in one message */
 };
 
 struct op {
@@ -141,6 +142,7 @@ struct node {
 	X(JOINT, 50, "joint changes entered")                                  \
 	X(LEAVE, 50, "joint changes left")                                     \
 	X(LEARNER, 50, "learners added")                                       \
+	X(TWO, 50, "messages with two changes")                                \
 	X(REFUSED, 50, "changes refused by the leader")                        \
 	X(IMPOSSIBLE, 50, "changes that could not be applied")                 \
 	X(COMMITTED, 50, "entries applied")                                    \

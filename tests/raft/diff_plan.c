@@ -176,7 +176,7 @@ static bool excepted(const struct raft *r, const struct raft_message *m)
 	case RAFT_MSG_READ_INDEX: return lone(r);
 	case RAFT_MSG_PROP:
 		return m->entries[0].type == RAFT_ENTRY_CONF_CHANGE &&
-		       over_quota(r, m->entries[0].data.len);
+		       over_quota(r, raft_payload(m->entries, m->entries_n));
 	case RAFT_MSG_TRANSFER_LEADER:
 		return r->state == RAFT_FOLLOWER && r->leader != 0 &&
 		       m->term == r->term;
@@ -318,7 +318,9 @@ static bool change(struct plan *p, struct op *op)
 		for (uint32_t i = 0; i < op->c; i++)
 			op->b |= one_change(p, r) << (8 * i);
 	}
-	return !over_quota(r, op->c == 0 ? 0 : 2 + 9 * op->c);
+	if (chance(p, 15))
+		op->flags |= OP_TWO_CHANGES;
+	return !over_quota(r, op->c == 0 ? 0 : 2 * (2 + 9 * op->c));
 }
 
 /* A peer that this node knows; false: none. */

@@ -182,7 +182,8 @@ void text_op(struct text *t, const struct op *op)
 	    "campaign", "forget", "unreachable", "report", "snapshot",
 	    "compact", "crash", "restart"};
 
-	text_add(t, "n%u %s %u %u %u%s%s", op->node, names[op->kind], op->a,
+	text_add(t, "n%u %s %u %u %u%s%s%s", op->node, names[op->kind], op->a,
 	    op->b, op->c, op->flags & OP_TAKE_READY ? " +ready" : "",
-	    op->flags & OP_SKIP_CHANGES ? " without changes" : "");
+	    op->flags & OP_SKIP_CHANGES ? " without changes" : "",
+	    op->flags & OP_TWO_CHANGES ? " twice" : "");
 }

@@ -344,6 +344,9 @@ static int change(struct node *n, const struct op *op)
 {
 	struct raft_conf_change c = {
 	    .transition = (enum raft_transition)op->a, .n = op->c};
+	uint8_t bytes[RAFT_CONF_CHANGE_MAX];
+	struct raft_entry e = {.type = RAFT_ENTRY_CONF_CHANGE};
+	struct raft_entry two[2];
 
 	for (uint32_t i = 0; i < op->c; i++) {
 		uint32_t bits = op->b >> (8 * i) & 0xff;
@@ -351,7 +354,17 @@ static int change(struct node *n, const struct op *op)
 		c.changes[i].type = (enum raft_change_type)(bits >> 4);
 		c.changes[i].id = bits & 15;
 	}
-	return raft_propose_conf_change(n->raft, &c);
+	if ((op->flags & OP_TWO_CHANGES) == 0)
+		return raft_propose_conf_change(n->raft, &c);
+	n->w->count[COUNT_TWO]++;
+	if (op->c > 0 || op->a != RAFT_AUTO)
+		e.data = (struct raft_span){
+		    bytes, raft_conf_change_encode(&c, bytes)};
+	two[0] = two[1] = e;
+	return raft_step(n->raft, &(struct raft_message){.type = RAFT_MSG_PROP,
+				      .from = n->id,
+				      .entries = two,
+				      .entries_n = 2});
 }
 
 static void restart(struct node *n, const struct op *op)

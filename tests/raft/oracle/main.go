@@ -40,6 +40,7 @@ const (
 const (
 	takeReady   = 1
 	skipChanges = 2
+	twoChanges  = 4
 )
 
 type tuning struct {

@@ -256,9 +256,13 @@ func changeBytes(o *op) []byte {
 	return data
 }
 
-func (n *node) proposeChange(data []byte) error {
-	return n.rn.Step(&pb.Message{Type: pb.MsgProp.Enum(), Entries: []*pb.Entry{
-		{Type: pb.EntryConfChangeV2.Enum(), Data: data}}})
+func (n *node) proposeChanges(data ...[]byte) error {
+	m := &pb.Message{Type: pb.MsgProp.Enum(), From: &n.id}
+	for _, d := range data {
+		m.Entries = append(m.Entries,
+			&pb.Entry{Type: pb.EntryConfChangeV2.Enum(), Data: d})
+	}
+	return n.rn.Step(m)
 }
 
 // Ours leaves a joint that had to wait for a transfer as soon as that has
@@ -273,7 +277,7 @@ func (n *node) transferring(f func()) {
 	}
 	p := look(n.rn)
 	if p.tracker().Config.AutoLeave && after.Applied >= p.pendingConf() {
-		n.proposeChange(nil)
+		n.proposeChanges(nil)
 	}
 }
 
@@ -294,7 +298,12 @@ func (n *node) event(o *op) {
 	case opPropose:
 		n.result(n.propose(o))
 	case opChange:
-		n.result(n.proposeChange(changeBytes(o)))
+		data := changeBytes(o)
+		if o.Flags&twoChanges != 0 {
+			n.result(n.proposeChanges(data, data))
+		} else {
+			n.result(n.proposeChanges(data))
+		}
 	case opTransfer:
 		n.transferring(func() { n.rn.TransferLeader(a) })
 	case opRead:
