@@ -172,7 +172,12 @@ static bool over_quota(const struct raft *r, size_t bytes)
 /* Is this one of the cases in which the two are meant to differ? */
 static bool excepted(const struct raft *r, const struct raft_message *m)
 {
+	raft_index last = 0;
+
 	switch (m->type) {
+	case RAFT_MSG_APP_RESP:
+		log_last_index(&r->log, &last);
+		return r->state == RAFT_LEADER && !m->reject && m->index > last;
 	case RAFT_MSG_READ_INDEX: return lone(r);
 	case RAFT_MSG_PROP:
 		return m->entries[0].type == RAFT_ENTRY_CONF_CHANGE &&
