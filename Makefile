@@ -208,7 +208,7 @@ sanitize: deps
 
 .PHONY: sanitized-tests
 sanitized-tests:
-	@SIM_SEEDS=100 SIM_STORE_SEEDS=40 DIFF_SEEDS=20 CORPORA=$(CORPORA) \
+	@SIM_SEEDS=100 SIM_STORE_SEEDS=40 DIFF_SEEDS=100 CORPORA=$(CORPORA) \
 		tests/run $(B) unit corpora simulator sim-store conformance differential
 
 interop: deps

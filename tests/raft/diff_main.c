@@ -169,6 +169,7 @@ static bool one_seed(struct oracle *o, struct run *r, const struct options *opt,
 	return same;
 }
 
+/* Too few schedules show nothing about chances. */
 static int demand(const struct options *opt, const uint64_t *count)
 {
 	static const struct {
@@ -182,7 +183,8 @@ static int demand(const struct options *opt, const uint64_t *count)
 	int rc = 0;
 
 	for (int i = 0; i < COUNTS; i++) {
-		uint64_t least = opt->seeds * rows[i].least / 1000;
+		uint64_t least =
+		    opt->seeds < 100 ? 0 : opt->seeds * rows[i].least / 1000;
 		bool ok = count[i] >= least;
 
 		printf("%s %s: %llu (at least %llu)\n", ok ? "ok" : "not ok",
