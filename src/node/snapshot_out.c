@@ -28,12 +28,10 @@ struct snapshot_out {
 	uint64_t sent_ms, progress_ms;
 };
 
-void snapshot_out_stop(struct node *n, struct peer *p, bool ok)
+static void end_out(struct peer *p, bool ok)
 {
 	struct snapshot_out *s = p->sending;
 
-	if (s == NULL)
-		return;
 	p->sending = NULL;
 	log_event(ok ? EV_snapshot_sent : EV_snapshot_not_sent,
 	    "peer=%llu index=%llu chunks=%llu", (unsigned long long)p->id,
@@ -41,6 +39,13 @@ void snapshot_out_stop(struct node *n, struct peer *p, bool ok)
 	store_snapshot_close(s->rows);
 	free(s->message);
 	free(s);
+}
+
+void snapshot_out_stop(struct node *n, struct peer *p, bool ok)
+{
+	if (p->sending == NULL)
+		return;
+	end_out(p, ok);
 	if (n->raft != NULL)
 		raft_report_snapshot(n->raft, p->id, ok);
 }
@@ -151,7 +156,10 @@ void snapshot_out_start(struct node *n, const struct raft_message *m)
 		raft_report_snapshot(n->raft, m->to, false);
 		return;
 	}
-	snapshot_out_stop(n, p, false);
+	/* One of an earlier term: raft knows of it no more, and would take what
+	 * is said of it for this one's fate. */
+	if (p->sending != NULL)
+		end_out(p, false);
 	p->sending = open_out(n, m, &e);
 	if (p->sending == NULL) {
 		log_event(EV_snapshot_open_failed, "peer=%llu why=\"%s\"",
