@@ -184,7 +184,7 @@ struct world {
 	struct raft_message **sent; /* all of the schedule */
 	size_t sent_n, sent_cap;
 	uint64_t count[COUNTS];
-	const char *broken; /* NULL, or why this cannot go on */
+	bool stopped; /* a node has: a difference, even if etcd's has too */
 };
 
 void world_start(struct world *w, const struct tuning *t);
@@ -206,7 +206,7 @@ struct plan {
 	bool apart[DIFF_NODES + 1]; /* cut off from the others */
 	bool slow[WORKS][DIFF_NODES + 1];
 	enum { STORY_NONE, STORY_BEHIND, STORY_REPLACED } story;
-	raft_id hero;
+	raft_id hero; /* whom the story is about */
 	enum { PHASE_TOGETHER, PHASE_APART, PHASE_BACK, PHASES } phase;
 	uint32_t left;     /* steps of this phase */
 	uint32_t patience; /* how often it may wait for its end */

@@ -508,6 +508,8 @@ static bool has_change_to_apply(const struct node *n)
 	return false;
 }
 
+/* Round after round: all together, the hero apart, the hero back.  Who is to be
+ * left behind first has a change to apply, if it comes to that. */
 static void move_story(struct plan *p, raft_id leader)
 {
 	bool behind = p->story == STORY_BEHIND;
@@ -534,9 +536,8 @@ static void move_story(struct plan *p, raft_id leader)
 
 struct op plan_next(struct plan *p)
 {
-	uint32_t sum = 0;
-
 	struct node *leader = the_leader(p);
+	uint32_t sum = 0;
 
 	/* The oracle hears of each node's election timeout. */
 	if (p->begun++ < DIFF_NODES)

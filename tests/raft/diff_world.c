@@ -466,8 +466,8 @@ void world_do(struct world *w, struct op *op, struct text *out)
 		take_ready(n, out);
 	op->timeout = n->raft->election_timeout;
 	if (n->raft->fatal != RAFT_OK) {
-		w->broken = raft_strerror(n->raft->fatal);
-		text_add(out, "stopped\n");
+		w->stopped = true;
+		text_add(out, "stopped: %s\n", raft_strerror(n->raft->fatal));
 		return;
 	}
 	count_state(n);
