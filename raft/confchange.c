@@ -203,16 +203,14 @@ int conf_apply_as(struct tracker *t, enum conf_way way,
     const struct raft_conf_change *c, raft_index last)
 {
 	struct tracker *next = malloc(sizeof(*next));
-	struct progress saved[RAFT_PEERS_MAX];
 	int rc = RAFT_OK;
 
 	if (next == NULL)
 		return RAFT_ENOMEM;
 	*next = *t;
 	/* Work on a copy without rings: dropping a peer frees nothing yet. */
-	memcpy(saved, t->peers, sizeof(saved));
 	for (size_t i = 0; i < next->n; i++)
-		next->peers[i].inflights = (struct inflights){0};
+		next->peers[i].inflights.ring = NULL;
 	switch (way) {
 	case CONF_SIMPLE: rc = simple(next, c, last); break;
 	case CONF_ENTER_JOINT: rc = enter_joint(next, c, last); break;
@@ -220,10 +218,15 @@ int conf_apply_as(struct tracker *t, enum conf_way way,
 	}
 	if (rc == RAFT_OK) {
 		for (size_t i = 0; i < t->n; i++) {
-			struct progress *p = tracker_find(next, saved[i].id);
+			const struct inflights *old = &t->peers[i].inflights;
+			struct progress *p = tracker_find(next, t->peers[i].id);
 
-			if (p != NULL)
-				p->inflights = saved[i].inflights;
+			if (p == NULL)
+				continue;
+			/* What is in flight to one that was removed and added
+			 * again is forgotten: only the room is kept. */
+			p->inflights.ring = old->ring;
+			p->inflights.cap = old->cap;
 		}
 		adopt(t, next);
 	}
