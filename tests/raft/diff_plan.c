@@ -322,6 +322,10 @@ static bool change(struct plan *p, struct op *op)
 		op->c = 1 + (chance(p, 40) ? upto(p, 3) : 0);
 		for (uint32_t i = 0; i < op->c; i++)
 			op->b |= one_change(p, r) << (8 * i);
+		if (op->c > 1 && chance(p, 15)) /* one goes, and comes back */
+			op->b = (op->b & ~0xffffu) |
+				CHANGE_BITS(RAFT_REMOVE, op->b & 15) |
+				(op->b & 0xff) << 8;
 	}
 	if (chance(p, 15))
 		op->flags |= OP_TWO_CHANGES;
