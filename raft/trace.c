@@ -124,10 +124,9 @@ bool raft_step_of(const struct raft_trace *t, struct raft_step *out)
 
 static char *put(char *p, const char *text)
 {
-	size_t n = strlen(text);
-
-	memcpy(p, text, n);
-	return p + n;
+	while (*text != '\0')
+		*p++ = *text++;
+	return p;
 }
 
 static char *put_number(char *p, uint64_t v)
