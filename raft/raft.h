@@ -230,7 +230,7 @@ enum raft_trace_kind {
 	RAFT_TRACE_CONF, /* switched configuration; a: voters, b: learners */
 	RAFT_TRACE_CONF_REFUSED, /* entry a of m became a no-op; b: fault */
 	RAFT_TRACE_CONF_LEAVE,   /* the leader itself leaves the joint */
-	/* every step: what trace.h makes of them */
+	/* every step: what raft_trace.h makes of them */
 	RAFT_TRACE_INIT,      /* the node begins, from what its storage holds */
 	RAFT_TRACE_RECEIVE,   /* m is about to be handled */
 	RAFT_TRACE_SEND,      /* m will go to peer, or to itself */

@@ -1,5 +1,5 @@
 /* trace.c -- steps of the specification's trace, and their lines. */
-#include "trace.h"
+#include "raft_trace.h"
 
 #include <string.h>
 

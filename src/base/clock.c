@@ -16,6 +16,11 @@ uint64_t clock_unix_ms(void)
 	return read_us(CLOCK_REALTIME) / 1000;
 }
 
+uint64_t clock_unix_us(void)
+{
+	return read_us(CLOCK_REALTIME);
+}
+
 uint64_t clock_mono_ms(void)
 {
 	return read_us(CLOCK_MONOTONIC) / 1000;

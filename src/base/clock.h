@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 uint64_t clock_unix_ms(void); /* CLOCK_REALTIME */
+uint64_t clock_unix_us(void);
 uint64_t clock_mono_ms(void); /* CLOCK_MONOTONIC */
 uint64_t clock_mono_us(void);
 void random_bytes(void *p, size_t len); /* libsodium; never fails */

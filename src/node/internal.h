@@ -259,6 +259,13 @@ struct publisher;
 enum code verify_start(struct node *n, struct err *e) MUST_CHECK;
 void verify_stop(struct node *n);
 
+/* ---- trace.c: raft's steps, for others to check ---- */
+
+enum code trace_open(
+    struct node *n, const char *path, struct err *e) MUST_CHECK;
+void trace_step(struct node *n, const struct raft_trace *event);
+void trace_close(struct node *n);
+
 /* ---- joining.c ---- */
 
 /* Ask until an operator has approved; n->provision is then the whole one. */
@@ -342,6 +349,7 @@ struct node {
 	atomic_uint_fast64_t in_touch_ms; /* with a quorum, last */
 	atomic_uint_fast64_t bad_record;  /* index of one, from the verifier */
 	struct verifier *verifier;
+	struct trace *trace;            /* NULL: nobody asked for one */
 	struct publisher *publisher;    /* NULL: nothing is published */
 	atomic_uint_fast64_t published; /* up to this index of the view */
 	uint64_t checkpoint_retry_ms;

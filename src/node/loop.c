@@ -21,7 +21,7 @@
 
 static void on_trace(void *ctx, const struct raft_trace *t)
 {
-	(void)ctx;
+	trace_step(ctx, t);
 	if (t->kind == RAFT_TRACE_CAMPAIGN)
 		metric_inc(M_elections);
 }
@@ -270,7 +270,8 @@ static enum code start_raft(struct node *n, struct err *e)
 	    .commit_groups = (unsigned)c->commit_min_clusters,
 	    .group_of = cluster_of,
 	    .group_ctx = n,
-	    .trace = on_trace};
+	    .trace = on_trace,
+	    .trace_ctx = n};
 	struct raft_status st;
 	int rc;
 

@@ -23,13 +23,14 @@ static int usage(FILE *f, int status)
 	struct buf keys;
 
 	fputs(
-	    "usage: quorated --data DIR\n"
-	    "       quorated --config DIR/node.yaml\n"
+	    "usage: quorated --data DIR [--raft-trace FILE]\n"
+	    "       quorated --config DIR/node.yaml [--raft-trace FILE]\n"
 	    "       quorated --help | --version\n"
 	    "\n"
 	    "Runs the node whose data directory is DIR, as `quorate init` or\n"
 	    "`quorate join` made it.  Events go to stderr, one a line;\n"
-	    "SIGTERM and SIGINT stop it.\n",
+	    "SIGTERM and SIGINT stop it.  --raft-trace appends each step of\n"
+	    "consensus to FILE, as a line that others can check.\n",
 	    f);
 	buf_init(&keys);
 	if (status == 0 && config_print(&keys, CONFIG_FORM_HELP))
@@ -58,8 +59,35 @@ static const char *dir_of(char *file)
 	return file[0] == '\0' ? "/" : file;
 }
 
-static const char *take_args(int argc, char **argv, int *status)
+struct args {
+	const char *data, *raft_trace;
+	char *config;
+};
+
+/* Of --data and --config, one. */
+static bool take_options(int argc, char **argv, struct args *a)
 {
+	for (int i = 1; i < argc; i += 2) {
+		if (i + 1 == argc)
+			return false;
+		if (strcmp(argv[i], "--data") == 0)
+			a->data = argv[i + 1];
+		else if (strcmp(argv[i], "--config") == 0)
+			a->config = argv[i + 1];
+		else if (strcmp(argv[i], "--raft-trace") == 0)
+			a->raft_trace = argv[i + 1];
+		else
+			return false;
+	}
+	return (a->data == NULL) != (a->config == NULL);
+}
+
+/* NULL: there is nothing to run, and *status is how to end. */
+static const char *take_args(
+    int argc, char **argv, const char **raft_trace, int *status)
+{
+	struct args a = {0};
+
 	*status = 2;
 	if (argc == 2 && strcmp(argv[1], "--help") == 0) {
 		*status = usage(stdout, 0);
@@ -70,12 +98,12 @@ static const char *take_args(int argc, char **argv, int *status)
 		printf("quorated %s\n", QUORATE_VERSION);
 		return NULL;
 	}
-	if (argc == 3 && strcmp(argv[1], "--data") == 0)
-		return argv[2];
-	if (argc == 3 && strcmp(argv[1], "--config") == 0)
-		return dir_of(argv[2]);
-	usage(stderr, 2);
-	return NULL;
+	if (!take_options(argc, argv, &a)) {
+		usage(stderr, 2);
+		return NULL;
+	}
+	*raft_trace = a.raft_trace;
+	return a.config != NULL ? dir_of(a.config) : a.data;
 }
 
 static void take_signals(void)
@@ -104,7 +132,8 @@ int main(int argc, char **argv)
 {
 	struct err e = {0};
 	int status;
-	const char *dir = take_args(argc, argv, &status);
+	const char *raft_trace = NULL;
+	const char *dir = take_args(argc, argv, &raft_trace, &status);
 	enum code rc;
 
 	if (dir == NULL)
@@ -115,7 +144,7 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	raise_files();
-	rc = node_open(&running, dir, &e);
+	rc = node_open(&running, dir, raft_trace, &e);
 	if (rc == E_OK) {
 		take_signals();
 		rc = node_run(running, &e);

@@ -172,7 +172,8 @@ static enum code open_parts(struct node *n, struct err *e)
 	return start_front(n, e);
 }
 
-enum code node_open(struct node **out, const char *dir, struct err *e)
+enum code node_open(
+    struct node **out, const char *dir, const char *raft_trace, struct err *e)
 {
 	struct node *n = calloc(1, sizeof(*n));
 	enum code rc;
@@ -193,6 +194,8 @@ enum code node_open(struct node **out, const char *dir, struct err *e)
 		    e, E_INVAL, "the data directory's name is too long");
 	else
 		rc = open_parts(n, e);
+	if (rc == E_OK && raft_trace != NULL)
+		rc = trace_open(n, raft_trace, e);
 	if (rc != E_OK)
 		node_close(n);
 	else
@@ -213,6 +216,7 @@ void node_close(struct node *n)
 	snapshot_in_drop(n);
 	peers_close(n);
 	raft_free(n->raft);
+	trace_close(n);
 	ca_close(n->ca);
 	store_close(n->store);
 	signer_stop(n->signer);

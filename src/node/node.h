@@ -8,9 +8,10 @@
 struct node;
 
 /* A node over a data directory.  Forks the signer: nothing else may have
- * started a thread or opened a socket.  Opens the metrics port. */
-enum code node_open(
-    struct node **out, const char *dir, struct err *e) MUST_CHECK;
+ * started a thread or opened a socket.  Opens the metrics port.
+ * raft_trace: a file to which raft's steps are appended; NULL: none. */
+enum code node_open(struct node **out, const char *dir, const char *raft_trace,
+    struct err *e) MUST_CHECK;
 /* Until node_stop: waits to be approved, if it still joins, then serves.  E_OK:
  * asked to stop.  Any other code: the process must end, and the text says
  * why. */

@@ -7,7 +7,7 @@
 #ifndef QUORATE_TEST_TRACE_CHECK_H
 #define QUORATE_TEST_TRACE_CHECK_H
 
-#include "trace.h"
+#include "raft_trace.h"
 
 struct trace_check;
 

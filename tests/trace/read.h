@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "trace.h"
+#include "raft_trace.h"
 
 struct trace_file {
 	const char *path;

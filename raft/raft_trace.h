@@ -1,4 +1,4 @@
-/* trace.h -- the core's steps as etcd's specification knows them.
+/* raft_trace.h -- the core's steps as etcd's specification knows them.
  *
  * etcd/raft comes with a TLA+ specification that replays what a program did
  * (tla/Traceetcdraft.tla): one JSON object a line.  Here a typed event of the
