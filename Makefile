@@ -164,7 +164,7 @@ deps:
 	$(wildcard tests/load/rules.mk) $(wildcard chaos/rules.mk)
 
 TEST_PROGRAMS = $(ALL_TESTS) $(BINS) $(SIM_PROGRAM) $(SIM_STORE) $(MUTANT_PROGRAMS) \
-	$(CONFORMANCE) $(DIFF) $(LOAD_PROGRAMS) $(CHAOS_PROGRAMS)
+	$(TRACE_CHECK) $(CONFORMANCE) $(DIFF) $(LOAD_PROGRAMS) $(CHAOS_PROGRAMS)
 # The corpora run under sanitizers in `make test` too.
 CORPORA := $(if $(SAN),$(B),$(B)/address-undefined)
 
@@ -264,10 +264,13 @@ help:
 	@echo "make sanitize  unit tests and simulator under ASan+UBSan, then TSan"
 	@echo
 	@echo "make unit-X    unit tests of one module: raft, ca, wire, ..."
-	@echo "make sim       the simulator: SEEDS=n, or SEED=s to replay one"
+	@echo "make sim       the simulator: SEEDS=n, or SEED=s to replay one,"
+	@echo "               or SEED=s TRACE=file for its trace"
 	@echo "make sim-store the same over the store on a disk that forgets"
 	@echo "make raft-mutants  delete each guard of raft/ in turn: a test must notice;"
 	@echo "               ALL=1 asks every judge, JUDGES=sim one, GUARDS='A B' takes some"
+	@echo "make raft-trace-check FILE=f  are the steps of a trace those of the specification?"
+	@echo "               FILE='a b c' merges the traces of single nodes"
 	@echo "make raft-conformance  etcd's own scripts through our core (needs Go 1.26)"
 	@echo "make raft-diff  our core and etcd's under the same random schedules: SEEDS=n,"
 	@echo "               or SEED=s to replay one; STEPS=500 (needs Go 1.26)"

@@ -8,4 +8,4 @@ $(SIM_PROGRAM): $(patsubst %.c,$(B)/obj/%.o,$(SIM_SRCS)) $(call lib,raft)
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^
 
 sim: $(SIM_PROGRAM)
-	@$< $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),2000))
+	@$< $(if $(SEED),--seed $(SEED) $(if $(TRACE),--trace $(TRACE)),--seeds $(or $(SEEDS),2000))
