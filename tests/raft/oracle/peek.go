@@ -10,7 +10,8 @@ import (
 )
 
 // What RawNode does not show: fields of the pinned version, found by name.  Only
-// the election timeout and the reads that wait are ever written.
+// the election timeout, the reads that wait and their acknowledgements are ever
+// written.
 
 func field(t reflect.Type, names ...string) (reflect.Type, uintptr) {
 	var at uintptr
@@ -47,6 +48,7 @@ var (
 	trackerAt     = offset(raftType, "trk")
 	waitingAt     = offset(raftType, "pendingReadIndexMessages")
 	unconfirmedAt = offset(readsType, "unconfirmedReads")
+	acksAt        = offset(readsType, "acks")
 
 	applyingAt     = offset(logType, "applying")
 	applyingSizeAt = offset(logType, "applyingEntsSize")
@@ -93,6 +95,11 @@ func (p peek) waiting() *[]*pb.Message {
 func (p peek) reads() int {
 	reads := *at[unsafe.Pointer](p.raft, readsAt)
 	return len(*at[[]unsafe.Pointer](reads, unconfirmedAt))
+}
+
+func (p peek) acks() map[uint64]uint64 {
+	reads := *at[unsafe.Pointer](p.raft, readsAt)
+	return *at[map[uint64]uint64](reads, acksAt)
 }
 
 func (p peek) hasSnapshot() bool {

@@ -8,6 +8,7 @@ import (
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -175,7 +176,27 @@ func (n *node) change(c *pb.ConfChangeV2) (conf *pb.ConfState) {
 		}
 		conf = nil
 	}()
+	defer n.forgetAcks(n.windows())
 	return n.rn.ApplyConfChange(c)
+}
+
+func (n *node) windows() map[uint64]*tracker.Inflights {
+	windows := map[uint64]*tracker.Inflights{}
+	for id, p := range look(n.rn).tracker().Progress {
+		windows[id] = p.Inflights
+	}
+	return windows
+}
+
+// With a peer that is removed goes what it acknowledged, even if it is added
+// again, and then has a new window; etcd's still counts it.
+func (n *node) forgetAcks(before map[uint64]*tracker.Inflights) {
+	now := n.windows()
+	for id, window := range before {
+		if id != n.id && now[id] != window {
+			delete(look(n.rn).acks(), id)
+		}
+	}
 }
 
 func (n *node) doApply(changes bool) {
