@@ -70,14 +70,14 @@ node_kill "$gone"
 
 # ---- Wiped, and back under the name it had ----
 
-rm -r "$T/$gone"
+rm -r "${T:?}/$gone"
 must "its cluster joins again, with nothing kept" node_join "$gone" "${fast[@]}"
 check "it is another node: no id is used twice" test "$(id_of "$gone")" -gt 5
 check "there are three voters" wait_for 15 voters 3 "$rest"
 victim=$rest
 was=$(id_of "$victim")
 node_kill "$victim"
-rm -r "$T/$victim"
+rm -r "${T:?}/$victim"
 issues "one is wiped while it votes: two of three issue"
 # What it had voted and acknowledged is forgotten with its disk: what comes
 # back does not vote in its stead.
