@@ -9,7 +9,8 @@ bool raft_promotable(const struct raft *r)
 	    tracker_find((struct tracker *)&r->tracker, r->id);
 
 	return p != NULL && RAFT_GUARD(CAMPAIGN_VOTER, !p->learner) &&
-	       RAFT_GUARD(CAMPAIGN_SNAPSHOT, r->log.snapshot == NULL);
+	       RAFT_GUARD(CAMPAIGN_SNAPSHOT, r->log.snapshot == NULL) &&
+	       !r->config.repairing;
 }
 
 /* Is a committed membership change not applied yet?  Then this node does not
@@ -117,7 +118,7 @@ void raft_handle_vote(struct raft *r, const struct raft_message *m)
 	bool grant =
 	    RAFT_GUARD(VOTE_ONCE, may) &&
 	    RAFT_GUARD(VOTE_UP_TO_DATE, log_up_to_date(&r->log, last)) &&
-	    !RAFT_GUARD(PRIORITY, too_humble(r, m));
+	    !RAFT_GUARD(PRIORITY, too_humble(r, m)) && !r->config.repairing;
 
 	raft_tell(r, RAFT_TRACE_VOTE, m->from, grant, 0);
 	if (grant) {

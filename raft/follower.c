@@ -41,7 +41,12 @@ void follower_append(struct raft *r, const struct raft_message *m)
 
 void follower_heartbeat(struct raft *r, const struct raft_message *m)
 {
-	raft_fail(r, log_commit_to(&r->log, m->commit));
+	raft_index last = 0;
+
+	/* The leader may not know yet that what it heard of was lost. */
+	if (raft_fail(r, log_last_index(&r->log, &last)) == RAFT_OK &&
+	    (m->commit <= last || !r->config.repairing))
+		raft_fail(r, log_commit_to(&r->log, m->commit));
 	raft_send(r, (struct raft_message){.to = m->from,
 			 .type = RAFT_MSG_HEARTBEAT_RESP,
 			 .context = m->context});

@@ -11,6 +11,11 @@ int raft_fail(struct raft *r, int rc)
 	return rc;
 }
 
+int raft_fatal(const struct raft *r)
+{
+	return r->fatal;
+}
+
 static void tell(struct raft *r, struct raft_trace t)
 {
 	t.id = r->id;
@@ -600,6 +605,11 @@ int raft_forget_leader(struct raft *r)
 {
 	return step_local(
 	    r, &(struct raft_message){.type = RAFT_MSG_FORGET_LEADER});
+}
+
+void raft_repaired(struct raft *r)
+{
+	r->config.repairing = false;
 }
 
 void raft_report_unreachable(struct raft *r, raft_id id)

@@ -301,6 +301,9 @@ struct raft_config {
 	unsigned commit_groups;
 	uint64_t (*group_of)(void *ctx, raft_id id);
 	void *group_ctx;
+	/* The disk lost entries that this node acknowledged; term and vote it
+	 * kept.  Until raft_repaired it neither votes nor campaigns. */
+	bool repairing;
 	/* Size of an entry for the limits; NULL: its data and 16 bytes. */
 	size_t (*entry_size)(const struct raft_entry *e);
 	void (*trace)(void *ctx, const struct raft_trace *t); /* may be NULL */
@@ -353,6 +356,21 @@ void raft_report_unreachable(struct raft *r, raft_id id);
  * nothing more is sent to it. */
 void raft_report_snapshot(struct raft *r, raft_id id, bool ok);
 
+/* ---- A log that was lost ----
+ *
+ * Whoever lost entries may have acknowledged some that are committed.  While it
+ * does not vote, those that do elect only leaders that have them: a quorum less
+ * one node still meets every quorum.  It asks a leader, of its own term or a
+ * later one, which answers raft_peer_lost and tells the last index that it has
+ * then: all that was ever acknowledged and committed is up to there.  Once it
+ * has applied that much it is what it was (Protocol-Aware Recovery, FAST '18).
+ */
+
+/* Leader: what that peer acknowledged before does not count any more. */
+void raft_peer_lost(struct raft *r, raft_id id);
+/* The entries are back: from now on it votes. */
+void raft_repaired(struct raft *r);
+
 /* ---- Work ---- */
 
 struct raft_read_state {
@@ -386,6 +404,9 @@ struct raft_ready {
 };
 
 bool raft_has_ready(const struct raft *r); /* false once a call was fatal */
+/* RAFT_OK, or what the fatal call answered.  RAFT_EINVAL: a leader says that
+ * entries are committed here which this log does not hold, or holds others. */
+int raft_fatal(const struct raft *r);
 /* Everything is borrowed until the next raft_ready or raft_advance. */
 int raft_ready(struct raft *r, struct raft_ready *out);
 /* Sync storage only: what the last raft_ready gave is stored and applied. */
