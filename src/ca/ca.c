@@ -244,10 +244,7 @@ enum code ca_head(const struct ca *ca, struct ca_head *out, struct err *e)
 	return tlog_root(ca, ca->meta.tree_size, out->root, e);
 }
 
-/* Call fn for every row of a table. */
-typedef enum code row_fn(void *arg, enum ca_table t, struct span key,
-    struct span val, struct err *e);
-static enum code each_row(
+enum code each_row(
     const struct ca *ca, enum ca_table t, row_fn *fn, void *arg, struct err *e)
 {
 	uint8_t at[CA_DB_KEY_MAX];
@@ -352,7 +349,7 @@ static enum code check_last(
 	if (rc != E_OK)
 		return rc == E_NOTFOUND ? E_OK : rc;
 	return err_set(
-	    e, E_CORRUPT, "the snapshot's scalars do not follow from its rows");
+	    e, E_CORRUPT, "the state's scalars do not follow from its rows");
 }
 
 /* The scalars are no part of the digest, but all of them follow from rows that
@@ -366,7 +363,7 @@ static enum code check_scalars(
 	if (built->applied != m->applied || built->time_ms != m->time_ms ||
 	    built->genesis_ms != m->genesis_ms)
 		return err_set(e, E_CORRUPT,
-		    "the snapshot's scalars do not follow from its records");
+		    "the state's scalars do not follow from its records");
 	if (!ca->started)
 		return E_OK;
 	rc = check_last(ca, CA_T_NODE, m->last_node_id, e);
@@ -384,7 +381,7 @@ enum code ca_restore_check(struct ca *ca, struct err *e)
 
 	rc = state_get(ca, CA_T_META, span_str(META_SCALARS), &val, e);
 	if (rc == E_NOTFOUND)
-		return err_set(e, E_CORRUPT, "the snapshot has no scalars");
+		return err_set(e, E_CORRUPT, "the state has no scalars");
 	if (rc != E_OK || (rc = row_meta_read(val, &ca->meta, e)) != E_OK ||
 	    (rc = ca_digest_rows(ca, digest, e)) != E_OK)
 		return rc;
@@ -392,15 +389,15 @@ enum code ca_restore_check(struct ca *ca, struct err *e)
 	small_changed(ca);
 	if (built.tree_size != ca->meta.tree_size)
 		return err_set(e, E_CORRUPT,
-		    "the snapshot has %llu records, its tree %llu leaves",
+		    "the state has %llu records, its tree %llu leaves",
 		    (unsigned long long)built.tree_size,
 		    (unsigned long long)ca->meta.tree_size);
 	if (memcmp(digest, ca->meta.digest, SHA256_LEN) != 0)
 		return err_set(e, E_CORRUPT,
-		    "the snapshot's rows do not add up to its state digest");
+		    "the state's rows do not add up to its state digest");
 	if (started != ca->started)
 		return err_set(e, E_CORRUPT,
-		    "the snapshot's records and its policy disagree");
+		    "the state's records and its policy disagree");
 	if ((rc = crl_check_bytes(ca, e)) != E_OK)
 		return rc;
 	return check_scalars(ca, &built, e);

@@ -95,6 +95,12 @@ enum code ca_restore_row(struct ca *ca, enum ca_table t, struct span key,
  * the rows, or E_CORRUPT.  ca must have been opened on an empty db. */
 enum code ca_restore_check(struct ca *ca, struct err *e) MUST_CHECK;
 
+/* Is the state in db one whole?  Digest, tree, scalars, CRLs and indexes all
+ * follow from the records and each other; an empty one is.  Reads every row:
+ * for a start.  E_CORRUPT. */
+enum code ca_check(
+    struct ca_db db, struct ca_crypto crypto, struct err *e) MUST_CHECK;
+
 /* ---- The view: everything small, as one immutable object ------------------
  */
 

@@ -160,6 +160,11 @@ enum code tlog_append(
     struct ca *ca, const uint8_t leaf[SHA256_LEN], struct err *e) MUST_CHECK;
 void tlog_leaf(uint8_t out[SHA256_LEN], struct span leaf);
 
+/* ca.c: call fn for every row of a table. */
+typedef enum code row_fn(void *arg, enum ca_table t, struct span key,
+    struct span val, struct err *e);
+enum code each_row(const struct ca *ca, enum ca_table t, row_fn *fn, void *arg,
+    struct err *e) MUST_CHECK;
 /* ca.c: the small rows as the entry being applied sees them. */
 enum code ca_small(
     struct ca *ca, const struct ca_view **out, struct err *e) MUST_CHECK;

@@ -253,6 +253,49 @@ static void an_altered_row_is_noticed(void **state)
 	}
 }
 
+/* ---- A state as it lies on a disk ---- */
+
+static void expect_unsound(const char *what, size_t row)
+{
+	struct err e = {0};
+	enum code rc = ca_check(mem_db(&w.mem), fake_crypto(), &e);
+
+	if (rc != E_CORRUPT)
+		fail_msg("%s of row %zu of table %d: %s (%s)", what, row,
+		    (int)w.mem.rows[row].table, code_name(rc), e.text);
+	assert_true(e.text[0] != '\0');
+}
+
+static void a_state_is_one_whole(void **state)
+{
+	struct mem none;
+	struct err e = {0};
+
+	(void)state;
+	mem_init(&none);
+	assert_int_equal(ca_check(mem_db(&none), fake_crypto(), &e), E_OK);
+	some_history();
+	if (ca_check(mem_db(&w.mem), fake_crypto(), &e) != E_OK)
+		fail_msg("%s", e.text);
+	for (size_t i = 0; i < w.mem.n; i++) {
+		struct mem_row *r = &w.mem.rows[i], kept = *r;
+		uint8_t *val = (uint8_t *)(uintptr_t)r->val.p;
+
+		for (size_t k = 0; k < r->val.len; k += 3) {
+			val[k] ^= 4;
+			expect_unsound("a bit", i);
+			val[k] ^= 4;
+		}
+		memmove(r, r + 1, (w.mem.n - i - 1) * sizeof(*r));
+		w.mem.n--;
+		expect_unsound("the absence", i);
+		memmove(r + 1, r, (w.mem.n - i) * sizeof(*r));
+		w.mem.n++;
+		*r = kept;
+	}
+	assert_int_equal(ca_check(mem_db(&w.mem), fake_crypto(), &e), E_OK);
+}
+
 static void records_come_in_order(void **state)
 {
 	struct mem_row kept;
@@ -456,6 +499,7 @@ int main(void)
 	    T(a_snapshot_is_the_whole_state),
 	    T(an_empty_snapshot_has_no_scalars),
 	    T(an_altered_row_is_noticed),
+	    T(a_state_is_one_whole),
 	    T(records_come_in_order),
 	    T(records_are_found),
 	    T(entries_come_in_order),
