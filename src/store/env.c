@@ -26,14 +26,11 @@ static const struct fault {
     {MDB_MAP_FULL, E_EXHAUSTED, "raise store.map_size and start again"},
     {MDB_READERS_FULL, E_EXHAUSTED, "too many readers at once; try again"},
     {MDB_TXN_FULL, E_EXHAUSTED, "too much in one transaction"},
-    {MDB_INVALID, E_CORRUPT,
-	"data.mdb is not a database; remove this node and join a new one"},
-    {MDB_CORRUPTED, E_CORRUPT,
-	"data.mdb is damaged; remove this node and join a new one"},
-    {MDB_PAGE_NOTFOUND, E_CORRUPT,
-	"data.mdb is damaged; remove this node and join a new one"},
+    {MDB_INVALID, E_CORRUPT, "data.mdb is not a database; " STORE_REPLACE},
+    {MDB_CORRUPTED, E_CORRUPT, "data.mdb is damaged; " STORE_REPLACE},
+    {MDB_PAGE_NOTFOUND, E_CORRUPT, "data.mdb is damaged; " STORE_REPLACE},
     {MDB_INCOMPATIBLE, E_CORRUPT,
-	"data.mdb is of another kind; remove this node and join a new one"},
+	"data.mdb is of another kind; " STORE_REPLACE},
     {MDB_VERSION_MISMATCH, E_UNSUPPORTED,
 	"it was written by another LMDB; use that version"},
 };
@@ -41,9 +38,12 @@ static const struct fault {
 enum code env_fail(const struct env *v, int rc, const char *what, struct err *e)
 {
 	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
-		if (faults[i].rc == rc)
-			return err_set(e, faults[i].code, "%s %s: %s (%s)",
-			    what, v->path, mdb_strerror(rc), faults[i].next);
+		if (faults[i].rc != rc)
+			continue;
+		if (faults[i].code == E_CORRUPT)
+			atomic_store(v->damaged, true);
+		return err_set(e, faults[i].code, "%s %s: %s (%s)", what,
+		    v->path, mdb_strerror(rc), faults[i].next);
 	}
 	return err_set(e, E_IO,
 	    "%s %s: %s (look at the disk, then start again)", what, v->path,
@@ -133,6 +133,25 @@ static enum code check_format(
 	return E_OK;
 }
 
+/* Of a damaged raft/: what its named rows say. */
+static enum code open_meta(struct env *v, enum env_kind kind, struct err *e)
+{
+	MDB_txn *txn;
+	int lrc;
+	enum code rc = env_begin(v, MDB_RDONLY, &txn, e);
+
+	if (rc != E_OK)
+		return rc;
+	if ((lrc = mdb_dbi_open(txn, "meta", 0, &v->meta)) != 0)
+		rc = env_fail(v, lrc, "opening the tables of", e);
+	else
+		rc = check_format(v, txn, kind, e);
+	if (rc == E_OK) /* the table's handle lasts */
+		rc = env_commit(v, &txn, e);
+	mdb_txn_abort(txn);
+	return rc;
+}
+
 static enum code open_tables(struct env *v, enum env_kind kind, struct err *e)
 {
 	unsigned flags =
@@ -168,13 +187,13 @@ static enum code open_files(
 	    (rc = mdb_env_set_maxdbs(v->mdb, 2)) != 0 ||
 	    (rc = mdb_env_open(v->mdb, v->path, flags | MDB_NOTLS, 0600)) !=
 		0 ||
-	    (rc = fill(v->mdb)) != 0 ||
+	    (rc = (flags & MDB_RDONLY) != 0 ? 0 : fill(v->mdb)) != 0 ||
 	    (rc = mdb_reader_check(v->mdb, &dead)) != 0)
 		return env_fail(v, rc, "opening", e);
 	return E_OK;
 }
 
-enum code env_open(struct env **out, const struct store *s, const char *name,
+enum code env_open(struct env **out, struct store *s, const char *name,
     enum env_kind kind, unsigned flags, struct err *e)
 {
 	struct env *v = calloc(1, sizeof(*v));
@@ -186,9 +205,12 @@ enum code env_open(struct env **out, const struct store *s, const char *name,
 		goto out;
 	}
 	v->refs = 1;
+	v->damaged = &s->damaged;
 	if ((rc = fs_mkdirs(v->path, 0700, e)) != E_OK ||
 	    (rc = open_files(v, s->map_size, flags, e)) != E_OK ||
-	    (rc = open_tables(v, kind, e)) != E_OK ||
+	    (rc = (flags & MDB_RDONLY) != 0
+		      ? open_meta(v, kind, e)
+		      : open_tables(v, kind, e)) != E_OK ||
 	    (rc = env_sync_dir(v->path, e)) != E_OK ||
 	    (rc = env_sync_dir(s->dir, e)) != E_OK)
 		goto out;

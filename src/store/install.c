@@ -9,13 +9,7 @@
  *
  * Before 2 the old state holds and a start drops state.new; from 2 on a start
  * carries on where it was interrupted. */
-#include <errno.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "store/internal.h"
 
@@ -23,63 +17,6 @@
 #define FRESH "state.new"
 #define OLD "state.old"
 #define COMMIT_BYTES (8U << 20) /* of rows, then they are written out */
-
-/* ---- Folders ---- */
-
-static enum code folder_fail(const char *doing, const char *path, struct err *e)
-{
-	return err_set(e, errno == EACCES ? E_DENIED : E_IO, "%s %s: %s", doing,
-	    path, strerror(errno));
-}
-
-static enum code folder_exists(
-    const struct store *s, const char *name, bool *out, struct err *e)
-{
-	char *path = store_path(s, name);
-	struct stat st;
-	enum code rc = E_OK;
-
-	if (path == NULL)
-		return err_nomem(e);
-	*out = stat(path, &st) == 0;
-	if (!*out && errno != ENOENT)
-		rc = folder_fail("looking at", path, e);
-	free(path);
-	return rc;
-}
-
-static enum code folder_remove(
-    const struct store *s, const char *name, struct err *e)
-{
-	static const char *const inside[] = {"/data.mdb", "/lock.mdb", ""};
-	char *path = store_path(s, name), file[PATH_MAX];
-	enum code rc = path == NULL ? err_nomem(e) : E_OK;
-
-	for (size_t i = 0; i < 3 && rc == E_OK; i++) {
-		snprintf(file, sizeof(file), "%s%s", path, inside[i]);
-		if (remove(file) != 0 && errno != ENOENT)
-			rc = folder_fail("removing", file, e);
-	}
-	free(path);
-	return rc;
-}
-
-static enum code folder_rename(
-    const struct store *s, const char *from, const char *to, struct err *e)
-{
-	char *a = store_path(s, from), *b = store_path(s, to);
-	enum code rc = E_OK;
-
-	if (a == NULL || b == NULL)
-		rc = err_nomem(e);
-	else if (rename(a, b) != 0)
-		rc = folder_fail("renaming", a, e);
-	else
-		rc = env_sync_dir(s->dir, e);
-	free(a);
-	free(b);
-	return rc;
-}
 
 /* Step 3, from wherever it stands. */
 static enum code swap_folders(const struct store *s, struct err *e)

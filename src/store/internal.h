@@ -4,6 +4,7 @@
 
 #include <lmdb.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/sha256.h"
 #include "store/store.h"
@@ -17,10 +18,13 @@ struct env {
 	MDB_dbi rows, meta;
 	unsigned refs; /* under store.lock */
 	char *path;
+	atomic_bool
+	    *damaged; /* the store's: something that was read is wrong */
 };
 
-/* Open, or make, DIR/name.  flags come on top of MDB_NOTLS. */
-enum code env_open(struct env **out, const struct store *s, const char *name,
+/* Open, or make, DIR/name.  flags come on top of MDB_NOTLS; with MDB_RDONLY
+ * only the table of named rows is there. */
+enum code env_open(struct env **out, struct store *s, const char *name,
     enum env_kind kind, unsigned flags, struct err *e) MUST_CHECK;
 void env_close(struct env *v); /* NULL is fine */
 /* Whoever lets go last closes it. */
@@ -36,6 +40,15 @@ enum code env_commit(
     const struct env *v, MDB_txn **txn, struct err *e) MUST_CHECK;
 enum code env_sync_dir(const char *path, struct err *e) MUST_CHECK;
 
+/* ---- pages.c: data.mdb before LMDB opens it ---- */
+
+/* E_CORRUPT: a page is not what it should be, and the text says which; then
+ * *meta_whole says whether the table of named rows can still be read.  No file,
+ * or an empty one, is fine: LMDB makes it.  Other errors: E_UNSUPPORTED,
+ * E_DENIED, E_NOMEM, E_IO. */
+enum code pages_check(
+    const char *path, bool *meta_whole, struct err *e) MUST_CHECK;
+
 /* ---- meta.c: named rows, each with a CRC ---- */
 
 #define META_FORMAT "format"
@@ -44,6 +57,8 @@ enum code env_sync_dir(const char *path, struct err *e) MUST_CHECK;
 #define META_BOUNDARY "boundary"
 #define META_INSTALL "install"
 #define META_APPLIED "applied"
+#define META_VOTED "voted"   /* in state/: the hard state, once more */
+#define META_REPAIR "repair" /* the log was lost: why */
 
 /* *out borrows from the transaction.  E_NOTFOUND without a text. */
 enum code meta_get(const struct env *v, MDB_txn *txn, const char *name,
@@ -62,6 +77,11 @@ enum code applied_put(const struct env *v, MDB_txn *txn, const char *name,
 /* Zero if there is no such row. */
 enum code applied_get(const struct env *v, MDB_txn *txn, const char *name,
     struct applied *out, struct err *e) MUST_CHECK;
+/* Zero if there is no such row. */
+enum code hard_put(const struct env *v, MDB_txn *txn, const char *name,
+    const struct raft_hard_state *hs, struct err *e) MUST_CHECK;
+enum code hard_get(const struct env *v, MDB_txn *txn, const char *name,
+    struct raft_hard_state *out, struct err *e) MUST_CHECK;
 enum code identity_put(const struct env *v, MDB_txn *txn,
     const struct store_identity *id, struct err *e) MUST_CHECK;
 enum code identity_get(const struct env *v, MDB_txn *txn,
@@ -84,6 +104,7 @@ struct store {
 	char *dir;
 	uint64_t map_size, reserve;
 	unsigned raft_flags;
+	bool has_peers;
 	int lock_fd; /* DIR/store.lock */
 
 	pthread_mutex_t lock; /* of `state` as readers see it, and env.refs */
@@ -93,8 +114,13 @@ struct store {
 	struct store_identity identity;
 
 	struct raft_hard_state hard;
+	struct raft_hard_state voted; /* as of the last commit of state/ */
 	struct log_point boundary, last;
-	MDB_txn *log_read; /* reset between uses */
+	char log_damage[STORE_DAMAGE_MAX]; /* at start: what is wrong with it */
+	char repairing[STORE_DAMAGE_MAX];  /* why it was; empty: it is whole */
+	bool state_lost;                   /* at start, and it was told */
+	atomic_bool damaged;               /* found while running */
+	MDB_txn *log_read;                 /* reset between uses */
 	struct err fault;
 
 	MDB_txn *txn; /* the open one of state/, or NULL */
@@ -106,6 +132,7 @@ struct store {
 };
 
 char *store_path(const struct store *s, const char *name); /* to free() */
+enum code store_bind_state(struct store *s, struct err *e) MUST_CHECK;
 
 /* ---- log.c ---- */
 
@@ -125,8 +152,14 @@ enum code log_row_follow(const struct store *s, const struct log_row *row,
     struct log_point *prev, struct err *e) MUST_CHECK;
 enum code log_point_at(const struct store *s, MDB_txn *txn, uint64_t index,
     struct log_point *out, struct err *e) MUST_CHECK;
-/* At start: hard state and boundary, and every row checked. */
+/* At start: hard state, boundary and the mark of a repair. */
 enum code log_load(struct store *s, struct err *e) MUST_CHECK;
+/* Every row; E_CORRUPT. */
+enum code log_verify(struct store *s, struct err *e) MUST_CHECK;
+/* An empty log behind a, in an environment that has none. */
+enum code log_begin(const struct env *v, MDB_txn *txn, const struct applied *a,
+    struct raft_hard_state *hard, struct log_point *begin,
+    struct err *e) MUST_CHECK;
 /* Empty the log; it goes on behind meta.  Notes that an installation waits. */
 enum code log_restart(struct store *s, const struct raft_snapshot *meta,
     const struct raft_hard_state *hs, struct err *e) MUST_CHECK;
@@ -156,6 +189,27 @@ struct table_class {
 };
 extern const struct table_class store_tables[];
 extern const size_t store_tables_n;
+
+/* ---- folder.c: names are of folders in DIR ---- */
+
+enum code folder_exists(const struct store *s, const char *name, bool *out,
+    struct err *e) MUST_CHECK;
+enum code folder_remove(
+    const struct store *s, const char *name, struct err *e) MUST_CHECK;
+enum code folder_rename(const struct store *s, const char *from, const char *to,
+    struct err *e) MUST_CHECK;
+
+/* ---- heal.c: what a start finds damaged ---- */
+
+#define STORE_REPLACE "remove this node and join a new one"
+
+/* raft/, as far as it can be read: log_damage says what cannot. */
+enum code heal_open_raft(struct store *s, struct err *e) MUST_CHECK;
+/* state/, or an empty one. */
+enum code heal_open_state(struct store *s, struct err *e) MUST_CHECK;
+/* With both open: a log that is damaged, or does not reach back to the state,
+ * is begun anew. */
+enum code heal_log(struct store *s, struct err *e) MUST_CHECK;
 
 /* ---- install.c ---- */
 

@@ -4,6 +4,7 @@
  * SHA-256(chain before ‖ term ‖ index ‖ type ‖ data); the data.  The chain
  * begins with zeroes at index 0, and behind a snapshot with a hash of its
  * index and term: it is this node's own. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/crc32c.h"
@@ -45,7 +46,7 @@ static enum code damaged(
 {
 	err_set(e, E_CORRUPT,
 	    "%s: entry %llu of the raft log %s: this disk changed what was "
-	    "written; remove this node and join a new one",
+	    "written",
 	    s->raft->path, (unsigned long long)index, what);
 	return E_CORRUPT;
 }
@@ -105,46 +106,17 @@ enum code log_point_at(const struct store *s, MDB_txn *txn, uint64_t index,
 	return E_OK;
 }
 
-/* ---- Hard state and boundary ---- */
+/* ---- Boundary ---- */
 
-static enum code hard_put(const struct store *s, MDB_txn *txn,
-    const struct raft_hard_state *hs, struct err *e)
-{
-	uint8_t row[24];
-
-	put_u64be(row, hs->term);
-	put_u64be(row + 8, hs->vote);
-	put_u64be(row + 16, hs->commit);
-	return meta_put(s->raft, txn, META_HARD, span_of(row, sizeof(row)), e);
-}
-
-static enum code hard_get(struct store *s, MDB_txn *txn, struct err *e)
-{
-	struct span row = SPAN_EMPTY;
-	enum code rc = meta_get(s->raft, txn, META_HARD, &row, e);
-
-	if (rc != E_OK)
-		return rc == E_NOTFOUND ? E_OK : rc;
-	if (row.len != 24)
-		return err_set(e, E_CORRUPT,
-		    "%s: the hard state has %zu bytes, expected 24",
-		    s->raft->path, row.len);
-	s->hard.term = get_u64be(row.p);
-	s->hard.vote = get_u64be(row.p + 8);
-	s->hard.commit = get_u64be(row.p + 16);
-	return E_OK;
-}
-
-static enum code boundary_put(const struct store *s, MDB_txn *txn,
-    const struct log_point *b, struct err *e)
+static enum code boundary_put(
+    const struct env *v, MDB_txn *txn, const struct log_point *b, struct err *e)
 {
 	uint8_t row[16 + SHA256_LEN];
 
 	put_u64be(row, b->index);
 	put_u64be(row + 8, b->term);
 	memcpy(row + 16, b->chain, SHA256_LEN);
-	return meta_put(
-	    s->raft, txn, META_BOUNDARY, span_of(row, sizeof(row)), e);
+	return meta_put(v, txn, META_BOUNDARY, span_of(row, sizeof(row)), e);
 }
 
 static enum code boundary_get(struct store *s, MDB_txn *txn, struct err *e)
@@ -197,14 +169,31 @@ static enum code verify_rows(struct store *s, MDB_txn *txn, struct err *e)
 
 enum code log_load(struct store *s, struct err *e)
 {
+	struct span why = SPAN_EMPTY;
 	MDB_txn *txn;
 	enum code rc = env_begin(s->raft, MDB_RDONLY, &txn, e);
 
 	if (rc != E_OK)
 		return rc;
-	if ((rc = hard_get(s, txn, e)) == E_OK &&
+	if ((rc = hard_get(s->raft, txn, META_HARD, &s->hard, e)) == E_OK &&
 	    (rc = boundary_get(s, txn, e)) == E_OK)
-		rc = verify_rows(s, txn, e);
+		rc = meta_get(s->raft, txn, META_REPAIR, &why, e);
+	if (rc == E_OK)
+		snprintf(s->repairing, sizeof(s->repairing), "%.*s",
+		    (int)why.len, (const char *)why.p);
+	mdb_txn_abort(txn);
+	s->last = s->boundary;
+	return rc == E_NOTFOUND ? E_OK : rc;
+}
+
+enum code log_verify(struct store *s, struct err *e)
+{
+	MDB_txn *txn;
+	enum code rc = env_begin(s->raft, MDB_RDONLY, &txn, e);
+
+	if (rc != E_OK)
+		return rc;
+	rc = verify_rows(s, txn, e);
 	mdb_txn_abort(txn);
 	if (rc == E_OK && s->hard.commit > s->last.index)
 		rc = damaged(s, s->hard.commit, "is committed but missing", e);
@@ -324,7 +313,7 @@ enum code store_append(struct store *s, const struct raft_hard_state *hs,
 	}
 	if ((rc = env_begin(s->raft, 0, &txn, e)) == E_OK &&
 	    (rc = put_rows(s, txn, entries, n, &last, e)) == E_OK &&
-	    (rc = hard_put(s, txn, &hard, e)) == E_OK)
+	    (rc = hard_put(s->raft, txn, META_HARD, &hard, e)) == E_OK)
 		rc = env_commit(s->raft, &txn, e);
 	mdb_txn_abort(txn);
 	if (rc != E_OK)
@@ -350,8 +339,8 @@ enum code store_compact(struct store *s, uint64_t upto, struct err *e)
 	    (rc = log_point_at(s, txn, upto, &cut, e)) == E_OK &&
 	    (rc = delete_rows(s, txn, s->boundary.index + 1, upto, e)) ==
 		E_OK &&
-	    (rc = boundary_put(s, txn, &cut, e)) == E_OK &&
-	    (rc = hard_put(s, txn, &s->hard, e)) == E_OK)
+	    (rc = boundary_put(s->raft, txn, &cut, e)) == E_OK &&
+	    (rc = hard_put(s->raft, txn, META_HARD, &s->hard, e)) == E_OK)
 		rc = env_commit(s->raft, &txn, e);
 	mdb_txn_abort(txn);
 	if (rc != E_OK)
@@ -361,20 +350,37 @@ enum code store_compact(struct store *s, uint64_t upto, struct err *e)
 }
 
 /* Where a log that begins behind a snapshot takes its chain from. */
-static void chain_begin(const struct raft_snapshot *meta, struct log_point *p)
+static void chain_begin(const struct applied *a, struct log_point *p)
 {
 	static const char context[] = "quorate log behind a snapshot";
 	uint8_t at[16];
 	struct sha256 h;
 
-	put_u64be(at, meta->index);
-	put_u64be(at + 8, meta->term);
+	*p = (struct log_point){.index = a->index, .term = a->term};
+	if (a->index == 0)
+		return;
+	put_u64be(at, a->index);
+	put_u64be(at + 8, a->term);
 	sha256_init(&h);
 	sha256_add(&h, context, sizeof(context));
 	sha256_add(&h, at, sizeof(at));
 	sha256_end(&h, p->chain);
-	p->index = meta->index;
-	p->term = meta->term;
+}
+
+enum code log_begin(const struct env *v, MDB_txn *txn, const struct applied *a,
+    struct raft_hard_state *hard, struct log_point *begin, struct err *e)
+{
+	enum code rc;
+
+	chain_begin(a, begin);
+	hard->commit = a->index; /* where the log ends, for now */
+	if (hard->term < a->term) {
+		hard->term = a->term;
+		hard->vote = 0;
+	}
+	if ((rc = boundary_put(v, txn, begin, e)) != E_OK)
+		return rc;
+	return hard_put(v, txn, META_HARD, hard, e);
 }
 
 enum code log_restart(struct store *s, const struct raft_snapshot *meta,
@@ -390,16 +396,10 @@ enum code log_restart(struct store *s, const struct raft_snapshot *meta,
 
 	if (rc != E_OK)
 		return rc;
-	chain_begin(meta, &begin);
-	hard.commit = meta->index; /* where the log ends, for now */
-	if (hard.term < meta->term) {
-		hard.term = meta->term;
-		hard.vote = 0;
-	}
 	if ((lrc = mdb_drop(txn, s->raft->rows, 0)) != 0)
 		rc = env_fail(s->raft, lrc, "emptying the log of", e);
-	if (rc == E_OK && (rc = boundary_put(s, txn, &begin, e)) == E_OK &&
-	    (rc = hard_put(s, txn, &hard, e)) == E_OK &&
+	if (rc == E_OK &&
+	    (rc = log_begin(s->raft, txn, &a, &hard, &begin, e)) == E_OK &&
 	    (rc = applied_put(s->raft, txn, META_INSTALL, &a, e)) == E_OK)
 		rc = env_commit(s->raft, &txn, e);
 	mdb_txn_abort(txn);

@@ -20,8 +20,7 @@ static uint32_t crc_of(const char *name, const uint8_t *p, size_t len)
 static enum code damaged(const struct env *v, const char *name, struct err *e)
 {
 	return err_set(e, E_CORRUPT,
-	    "%s: the row '%s' is damaged; remove this node and join a new one",
-	    v->path, name);
+	    "%s: the row '%s' is damaged; " STORE_REPLACE, v->path, name);
 }
 
 enum code meta_get(const struct env *v, MDB_txn *txn, const char *name,
@@ -149,4 +148,32 @@ enum code identity_get(const struct env *v, MDB_txn *txn,
 	read_bytes(&r, out->trust_domain, sizeof(out->trust_domain));
 	out->node_id = read_u64be(&r);
 	return r.bad || r.left != 0 ? damaged(v, META_IDENTITY, e) : E_OK;
+}
+
+enum code hard_put(const struct env *v, MDB_txn *txn, const char *name,
+    const struct raft_hard_state *hs, struct err *e)
+{
+	uint8_t row[24];
+
+	put_u64be(row, hs->term);
+	put_u64be(row + 8, hs->vote);
+	put_u64be(row + 16, hs->commit);
+	return meta_put(v, txn, name, span_of(row, sizeof(row)), e);
+}
+
+enum code hard_get(const struct env *v, MDB_txn *txn, const char *name,
+    struct raft_hard_state *out, struct err *e)
+{
+	struct span row;
+	struct reader r;
+	enum code rc = meta_get(v, txn, name, &row, e);
+
+	*out = (struct raft_hard_state){0};
+	if (rc != E_OK)
+		return rc == E_NOTFOUND ? E_OK : rc;
+	reader_init(&r, row);
+	out->term = read_u64be(&r);
+	out->vote = read_u64be(&r);
+	out->commit = read_u64be(&r);
+	return r.bad || r.left != 0 ? damaged(v, name, e) : E_OK;
 }

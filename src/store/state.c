@@ -3,7 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crc32c.h"
 #include "store/internal.h"
+
+#define CRC_LEN 4
 
 /* ---- Rows of any transaction ---- */
 
@@ -26,6 +29,29 @@ static enum code key_make(const struct env *v, struct row_key *k,
 	return E_OK;
 }
 
+/* A row's value is the CRC-32C of key and value, then the value. */
+static uint32_t row_crc(const MDB_val *key, const uint8_t *p, size_t len)
+{
+	return crc32c(crc32c(0, key->mv_data, key->mv_size), p, len);
+}
+
+static enum code row_parse(const struct env *v, const MDB_val *key,
+    const MDB_val *row, struct span *val, struct err *e)
+{
+	const uint8_t *p = row->mv_data;
+
+	if (row->mv_size >= CRC_LEN &&
+	    get_u32be(p) == row_crc(key, p + CRC_LEN, row->mv_size - CRC_LEN)) {
+		*val = span_of(p + CRC_LEN, row->mv_size - CRC_LEN);
+		return E_OK;
+	}
+	atomic_store(v->damaged, true);
+	return err_set(e, E_CORRUPT,
+	    "%s: a row of table %d fails its CRC: this disk changed what was "
+	    "written",
+	    v->path, key->mv_size > 0 ? *(const uint8_t *)key->mv_data : 0);
+}
+
 enum code rows_get(const struct env *v, MDB_txn *txn, enum ca_table t,
     struct span key, struct span *val, struct err *e)
 {
@@ -42,8 +68,7 @@ enum code rows_get(const struct env *v, MDB_txn *txn, enum ca_table t,
 		return E_NOTFOUND;
 	if (lrc != 0)
 		return env_fail(v, lrc, "reading", e);
-	*val = span_of(out.mv_data, out.mv_size);
-	return E_OK;
+	return row_parse(v, &k.val, &out, val, e);
 }
 
 enum code rows_put(const struct env *v, MDB_txn *txn, struct buf *scratch,
@@ -57,6 +82,7 @@ enum code rows_put(const struct env *v, MDB_txn *txn, struct buf *scratch,
 	if (rc != E_OK)
 		return rc;
 	buf_clear(scratch);
+	buf_add_u32be(scratch, row_crc(&k.val, val.p, val.len));
 	if (val.len > 0)
 		buf_add_span(scratch, val);
 	if ((rc = buf_check(scratch, e)) != E_OK)
@@ -107,8 +133,7 @@ enum code rows_seek(const struct env *v, MDB_txn *txn, enum ca_table t,
 	if (at.mv_size < 1 || *(const uint8_t *)at.mv_data != (uint8_t)t)
 		return E_NOTFOUND;
 	*key = span_of((const uint8_t *)at.mv_data + 1, at.mv_size - 1);
-	*val = span_of(out.mv_data, out.mv_size);
-	return E_OK;
+	return row_parse(v, &at, &out, val, e);
 }
 
 /* ---- The open transaction ---- */
@@ -180,6 +205,8 @@ enum code state_load(struct store *s, struct err *e)
 	if (rc != E_OK)
 		return rc;
 	rc = applied_get(s->state, txn, META_APPLIED, &s->durable, e);
+	if (rc == E_OK)
+		rc = hard_get(s->state, txn, META_VOTED, &s->voted, e);
 	mdb_txn_abort(txn);
 	s->applied = s->durable;
 	return rc;
@@ -215,14 +242,16 @@ enum code store_state_commit(struct store *s, struct err *e)
 {
 	enum code rc;
 
-	if (!s->dirty) {
+	if (!s->dirty && s->hard.term == s->voted.term &&
+	    s->hard.vote == s->voted.vote) {
 		mdb_txn_abort(s->txn);
 		s->txn = NULL;
 		return E_OK;
 	}
 	if ((rc = open_txn(s, e)) == E_OK &&
 	    (rc = applied_put(
-		 s->state, s->txn, META_APPLIED, &s->applied, e)) == E_OK)
+		 s->state, s->txn, META_APPLIED, &s->applied, e)) == E_OK &&
+	    (rc = hard_put(s->state, s->txn, META_VOTED, &s->hard, e)) == E_OK)
 		rc = env_commit(s->state, &s->txn, e);
 	if (rc != E_OK) {
 		state_drop(s);
@@ -230,6 +259,7 @@ enum code store_state_commit(struct store *s, struct err *e)
 		    "the state cannot be written");
 	}
 	s->durable = s->applied;
+	s->voted = s->hard;
 	s->dirty = false;
 	return E_OK;
 }

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/log_event.h"
+#include "base/metrics.h"
 #include "base/text.h"
 #include "store/internal.h"
 
@@ -75,7 +77,7 @@ static enum code check_mark(const struct store *s, struct err *e)
 		return E_OK;
 	return err_set(e, E_CORRUPT,
 	    "%s: raft/ was lost: a node without its log must not come back "
-	    "under its id; remove this node and join a new one",
+	    "under its id; " STORE_REPLACE,
 	    s->dir);
 }
 
@@ -130,6 +132,11 @@ static const char *identity_name(
 	return out;
 }
 
+enum code store_bind_state(struct store *s, struct err *e)
+{
+	return identity_save(s->state, &s->identity, e);
+}
+
 /* raft/ is bound first: an unbound state/ beside it is one that was lost or
  * never begun, and becomes raft's. */
 static enum code identity_check(struct store *s, struct err *e)
@@ -145,9 +152,15 @@ static enum code identity_check(struct store *s, struct err *e)
 		rc = identity_load(s->state, &state, &state_bound, e);
 	if (rc != E_OK)
 		return rc;
+	if (!state_bound && !s->bound)
+		return E_OK;
+	if (!state_bound && s->hard.term != 0 && !s->state_lost) {
+		log_event(
+		    EV_state_damaged, "why=\"%s is empty\"", s->state->path);
+		metric_inc(M_damage_found);
+	}
 	if (!state_bound)
-		return s->bound ? identity_save(s->state, &s->identity, e)
-				: E_OK;
+		return store_bind_state(s, e);
 	if (s->bound && same_identity(&s->identity, &state))
 		return E_OK;
 	return err_set(e, E_CONFLICT,
@@ -197,7 +210,6 @@ enum code store_identity(
 static enum code check_applied(struct store *s, struct err *e)
 {
 	const unsigned long long applied = s->durable.index,
-				 first = s->boundary.index + 1,
 				 last = s->last.index;
 	struct log_point p;
 	MDB_txn *txn;
@@ -206,15 +218,8 @@ static enum code check_applied(struct store *s, struct err *e)
 	if (applied > last)
 		return err_set(e, E_CORRUPT,
 		    "%s: state/ has applied entry %llu, but the log ends at "
-		    "%llu: the log lost entries; remove this node and join a "
-		    "new one",
+		    "%llu: the log lost entries; " STORE_REPLACE,
 		    s->dir, applied, last);
-	if (applied + 1 < first)
-		return err_set(e, E_CORRUPT,
-		    "%s: state/ has applied entry %llu, but the log begins at "
-		    "%llu: state/ is too old; put back the right one, or "
-		    "remove this node and join a new one",
-		    s->dir, applied, first);
 	if ((rc = env_begin(s->raft, MDB_RDONLY, &txn, e)) != E_OK)
 		return rc;
 	rc = log_point_at(s, txn, applied, &p, e);
@@ -235,12 +240,11 @@ static enum code open_all(struct store *s, struct err *e)
 
 	if ((rc = fs_mkdirs(s->dir, 0700, e)) != E_OK ||
 	    (rc = lock_dir(s, e)) != E_OK ||
-	    (rc = env_open(&s->raft, s, "raft", ENV_RAFT, s->raft_flags, e)) !=
-		E_OK ||
+	    (rc = heal_open_raft(s, e)) != E_OK ||
 	    (rc = install_recover(s, e)) != E_OK ||
-	    (rc = env_open(&s->state, s, "state", ENV_STATE, 0, e)) != E_OK ||
+	    (rc = heal_open_state(s, e)) != E_OK ||
 	    (rc = identity_check(s, e)) != E_OK ||
-	    (rc = log_load(s, e)) != E_OK || (rc = state_load(s, e)) != E_OK ||
+	    (rc = heal_log(s, e)) != E_OK ||
 	    (rc = install_settle(s, e)) != E_OK ||
 	    (rc = check_applied(s, e)) != E_OK)
 		return rc;
@@ -267,6 +271,7 @@ enum code store_open(
 	    config->map_size != 0 ? config->map_size : STORE_MAP_SIZE_DEFAULT;
 	s->reserve = config->reserve;
 	s->raft_flags = config->raft_flags;
+	s->has_peers = config->has_peers;
 	pthread_mutex_init(&s->lock, NULL);
 	s->dir = strdup(config->dir);
 	rc = s->dir == NULL ? err_nomem(e) : open_all(s, e);

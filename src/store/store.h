@@ -33,13 +33,14 @@ struct store_config {
 	uint64_t map_size;   /* of each environment; 0: the default */
 	uint64_t reserve;    /* store_space_check refuses below it */
 	unsigned raft_flags; /* extra LMDB flags of raft/: tests only */
+	bool has_peers;      /* what is damaged can be had from them */
 };
 
-/* Open, finish an interrupted snapshot installation, verify the whole raft
- * log (CRC and hash chain).  Errors say what to do next: E_CONFLICT another
- * process has it open; E_DENIED permission; E_CORRUPT a row, a file or the
- * applied index cannot be; E_UNSUPPORTED a newer format; E_EXHAUSTED no space;
- * E_IO. */
+/* Open, finish an interrupted snapshot installation, verify the pages of both
+ * files and the whole raft log (CRC and hash chain).  What is damaged and can
+ * be made again is set aside (see Damage); what cannot is E_CORRUPT.  Errors
+ * say what to do next: E_CONFLICT another process has it open; E_DENIED
+ * permission; E_UNSUPPORTED a newer format; E_EXHAUSTED no space; E_IO. */
 enum code store_open(struct store **out, const struct store_config *config,
     struct err *e) MUST_CHECK;
 /* What was not committed (store_state_commit) is dropped, as in a crash. */
@@ -65,6 +66,30 @@ enum code store_identity(const struct store *s, struct store_identity *out,
 enum code store_bootstrap(const struct store_config *config,
     const struct store_identity *id, const struct raft_hard_state *hs,
     const struct raft_entry *entries, size_t n, struct err *e) MUST_CHECK;
+
+/* ---- Damage -----------------------------------------------------------------
+ *
+ * A damaged state/ becomes state.damaged, and is made again from the log or a
+ * snapshot.  A log that is damaged, or begins after a state that was lost,
+ * becomes raft.damaged; term and vote are kept, the log begins anew behind what
+ * state/ has applied, and a mark says so: until peers have sent what this node
+ * once acknowledged it must not vote (ADR 0015).  Term and vote themselves
+ * cannot be made again: then nothing is touched, and the node does not start.
+ */
+
+#define STORE_DAMAGE_MAX 400
+
+/* Why the log was begun anew, until store_repaired; empty: it is whole. */
+const char *store_repairing(const struct store *s);
+/* The log holds again all that it held: take the mark away, durably. */
+enum code store_repaired(struct store *s, struct err *e) MUST_CHECK;
+/* The rows of state/ are sound one by one, but not as a whole: it goes the way
+ * of a damaged one.  Before anything else was read from it. */
+enum code store_state_discard(
+    struct store *s, const char *why, struct err *e) MUST_CHECK;
+/* E_CORRUPT once something that was read, by any thread, was not what had been
+ * written: the process must end, and heals when it starts. */
+enum code store_damaged(const struct store *s, struct err *e) MUST_CHECK;
 
 /* ---- Raft log --------------------------------------------------------------
  */

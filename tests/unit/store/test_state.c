@@ -455,7 +455,7 @@ static void write_file(const char *path, const char *text)
 	assert_int_equal(fclose(f), 0);
 }
 
-static void what_is_not_a_database_is_refused(void **state)
+static void what_is_not_a_database_is_noticed(void **state)
 {
 	struct store *s = test_open();
 	struct err e = {0};
@@ -463,8 +463,12 @@ static void what_is_not_a_database_is_refused(void **state)
 	(void)state;
 	store_close(s);
 	write_file(test_path("state/data.mdb"), "not a database ");
+	store_close(test_open());
+	assert_true(test_exists("state.damaged"));
+	write_file(test_path("raft/data.mdb"), "not a database ");
 	assert_int_equal(test_try_open(&s, &e), E_CORRUPT);
-	assert_non_null(strstr(e.text, "is not a database"));
+	assert_non_null(strstr(e.text, "is no meta page"));
+	assert_non_null(strstr(e.text, "remove this node and join a new one"));
 }
 
 static void a_file_that_was_cut_is_refused(void **state)
@@ -654,7 +658,7 @@ int main(void)
 	    T(the_default_map_can_be_had),
 	    T(one_process_at_a_time),
 	    T(bootstrap_writes_the_first_entries_once),
-	    T(what_is_not_a_database_is_refused),
+	    T(what_is_not_a_database_is_noticed),
 	    T(a_file_that_was_cut_is_refused),
 	    T(the_two_folders_cannot_be_exchanged),
 	    T(a_newer_format_is_not_touched),
