@@ -165,6 +165,9 @@ enum code apply_append(
 		return err_wrap(e, rc, "the raft log");
 	if (m->entries_n > 0)
 		metric_inc(M_log_synced);
+	/* The state keeps a copy of term and vote. */
+	if (new_hs != NULL && n->commit_due_ms == 0)
+		n->commit_due_ms = clock_mono_ms() + NODE_COMMIT_MS;
 	return respond(n, m, e);
 }
 

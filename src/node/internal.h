@@ -142,6 +142,8 @@ struct peer {
 	size_t checkpoints_n;
 	struct snapshot_out *sending; /* NULL: no snapshot is under way */
 	uint64_t refused_ms;          /* when it last refused one; 0: never */
+	uint64_t repair; /* it lost its log, and asks with this number */
+	uint64_t repair_of, repair_term, repair_upto; /* what it was told */
 };
 
 struct peer *peers_find(struct node *n, uint64_t id); /* or NULL */
@@ -162,6 +164,18 @@ void peers_set_pace(struct node *n);
 void peers_close(struct node *n);
 /* Does a majority of those heard have another state than this node? */
 void peers_compare(struct node *n);
+
+/* ---- repair.c ---- */
+
+/* With the store open: what is not one whole is begun anew. */
+enum code repair_check_state(struct node *n, struct err *e) MUST_CHECK;
+void repair_start(struct node *n);
+void repair_asked(struct node *n, struct peer *p, uint64_t ask);
+void repair_answered(struct node *n, const struct wire_status *s);
+void repair_tell(
+    const struct node *n, const struct peer *p, struct wire_status *s);
+/* E_CORRUPT: nobody can mend this node's log. */
+enum code repair_run(struct node *n, struct err *e) MUST_CHECK;
 
 /* ---- snapshot_out.c, snapshot_in.c ---- */
 
@@ -330,6 +344,12 @@ struct node {
 	size_t peers_n;
 	struct snapshot_in *receiving;
 
+	struct {
+		uint64_t ask; /* random; 0: the log is whole */
+		bool answered;
+		uint64_t upto;        /* and then applied: it is whole again */
+		uint64_t hopeless_ms; /* since when there is nobody to ask */
+	} repair;
 	bool space_low;
 	char diverged[200]; /* why this node no longer serves; empty: it does */
 	char alarm_members[200];

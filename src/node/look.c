@@ -223,6 +223,13 @@ static void fill_alarms(struct node *n, struct front_status *out)
 		    (unsigned long long)bad);
 		alarm(out, text);
 	}
+	if (n->repair.ask != 0) {
+		snprintf(text, sizeof(text),
+		    "this node's log was damaged: it does not vote until its "
+		    "peers have sent what it lost; found: %.90s",
+		    store_repairing(n->store));
+		alarm(out, text);
+	}
 	crl_alarms(n, out);
 	if (publish_failing(n, text, sizeof(text)))
 		alarm(out, text);
@@ -312,6 +319,10 @@ void look_publish(struct node *n, const struct raft_status *st)
 		buf_printf(&why, "%s\n", n->diverged);
 	else if (n->alarm_snapshot[0] != '\0')
 		buf_printf(&why, "%s\n", n->alarm_snapshot);
+	if (n->repair.ask != 0)
+		buf_add_str(&why, "this node's log was damaged: it does not "
+				  "vote until its peers have sent what it "
+				  "lost\n");
 	if (self == NULL)
 		buf_add_str(&why, "the log has not reached this node yet\n");
 	else if (self->removed)

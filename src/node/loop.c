@@ -30,6 +30,12 @@ static enum code raft_error(struct node *n, int rc, struct err *e)
 {
 	const struct err *fault = store_fault(n->store);
 
+	if (rc == RAFT_EINVAL)
+		return err_set(e, E_CORRUPT,
+		    "raft: the leader knows of entries that this node "
+		    "acknowledged, and its log does not hold them: the disk "
+		    "lost what it had written, without a trace; remove this "
+		    "node and join a new one");
 	return rc == RAFT_EIO && fault->code != E_OK
 		   ? err_set(e, fault->code, "the raft log: %s", fault->text)
 		   : err_set(e, rc == RAFT_ENOMEM ? E_NOMEM : E_IO, "raft: %s",
@@ -89,6 +95,8 @@ static enum code ready(struct node *n, struct err *e)
 			reads_heard(n, &rd.read_states[i]);
 		rc = work(n, &rd, e);
 	}
+	if (rc == E_OK && raft_fatal(n->raft) != RAFT_OK)
+		rc = raft_error(n, raft_fatal(n->raft), e);
 	snapshot_in_settle(n);
 	return rc;
 }
@@ -216,23 +224,35 @@ static enum code turn(struct node *n, struct err *e)
 		return rc;
 	reads_settle(n);
 	by_clock(n);
-	return E_OK;
+	rc = repair_run(n, e);
+	return rc == E_OK ? store_damaged(n->store, e) : rc;
 }
 
 /* ---- Start ---- */
+
+static bool knows_peers(const struct node *n)
+{
+	for (size_t i = 0; i < n->provision.peers_n; i++)
+		if (n->provision.peers[i].id != n->id)
+			return true;
+	return false;
+}
 
 static enum code start_store(struct node *n, struct err *e)
 {
 	const struct config *c = &n->provision.config;
 	const struct store_config sc = {.dir = n->dir,
 	    .map_size = c->store_map_size,
-	    .reserve = c->store_reserve};
+	    .reserve = c->store_reserve,
+	    .has_peers = knows_peers(n)};
 	struct store_identity id = {.node_id = n->id};
 	enum code rc = store_open(&n->store, &sc, e);
 
 	sha256_of(id.trust_domain, span_str(c->trust_domain));
 	if (rc == E_OK)
 		rc = store_bind(n->store, &id, e);
+	if (rc == E_OK)
+		rc = repair_check_state(n, e);
 	if (rc == E_OK)
 		rc = apply_open(n, e);
 	return rc;
@@ -270,6 +290,7 @@ static enum code start_raft(struct node *n, struct err *e)
 	    .commit_groups = (unsigned)c->commit_min_clusters,
 	    .group_of = cluster_of,
 	    .group_ctx = n,
+	    .repairing = store_repairing(n->store)[0] != '\0',
 	    .trace = on_trace,
 	    .trace_ctx = n};
 	struct raft_status st;
@@ -289,6 +310,7 @@ static enum code start_raft(struct node *n, struct err *e)
 	n->term = st.hard.term;
 	n->next_tick_ms = clock_mono_ms() + n->tick_ms;
 	n->next_read = random_u64();
+	repair_start(n);
 	return E_OK;
 }
 

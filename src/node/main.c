@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <sodium.h>
 
@@ -106,6 +107,28 @@ static const char *take_args(
 	return a.config != NULL ? dir_of(a.config) : a.data;
 }
 
+/* Both databases are read as memory: a page that the disk does not give, or a
+ * file that somebody cut short, is this signal. */
+static void on_bus_error(int signo)
+{
+	static const char text[] =
+	    "quorated: SIGBUS: a page of raft/data.mdb or state/data.mdb could "
+	    "not be read: the disk failed, or the file was cut short. Start "
+	    "again: damage is found at a start, and mended from the peers.\n";
+	ssize_t ignored = write(STDERR_FILENO, text, sizeof(text) - 1);
+
+	(void)signo;
+	(void)ignored;
+	_Exit(EXIT_FAILURE);
+}
+
+static void take_bus_errors(void)
+{
+	struct sigaction bus = {.sa_handler = on_bus_error};
+
+	sigaction(SIGBUS, &bus, NULL);
+}
+
 static void take_signals(void)
 {
 	struct sigaction stop = {.sa_handler = on_signal};
@@ -144,6 +167,7 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	raise_files();
+	take_bus_errors();
 	rc = node_open(&running, dir, raft_trace, &e);
 	if (rc == E_OK) {
 		take_signals();

@@ -76,12 +76,22 @@ static void remove_peer(struct node *n, uint64_t id)
 	*p = n->peers[--n->peers_n];
 }
 
+/* What a start reads that finds the state lost. */
+static void keep(struct node *n)
+{
+	struct err e = {0};
+
+	if (provision_peers(n->dir, n->view, &e) != E_OK)
+		log_event(EV_peers_not_kept, "why=\"%s\"", e.text);
+}
+
 void peers_sync(struct node *n)
 {
 	struct raft_conf_state conf;
 
 	if (n->mesh == NULL || n->view == NULL)
 		return;
+	keep(n);
 	store_state_conf(n->store, &conf);
 	for (size_t i = 0; i < n->view->nodes_n; i++) {
 		const struct ca_node *one = &n->view->nodes[i];
@@ -188,6 +198,7 @@ void peers_status(struct node *n)
 		w.u.status.echo_ms = p->sent_ms;
 		w.u.status.held_ms =
 		    p->sent_ms == 0 ? 0 : w.u.status.sent_ms - p->status_ms;
+		repair_tell(n, p, &w.u.status);
 		(void)peers_tell(n, p->id, MESH_MESSAGES, &w);
 	}
 }
@@ -298,6 +309,8 @@ static void on_status(
 	p->tree_size = s->tree_size;
 	note_time(p, s->time_ms);
 	p->issuing = s->issuing;
+	repair_asked(n, p, s->repair);
+	repair_answered(n, s);
 	crl_note_published(n, p, s);
 	for (size_t i = 0; i < s->checkpoints_n; i++)
 		note_checkpoint(p, &s->checkpoints[i]);

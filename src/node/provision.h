@@ -11,7 +11,7 @@
 #ifndef QUORATE_NODE_PROVISION_H
 #define QUORATE_NODE_PROVISION_H
 
-#include "ca/types.h"
+#include "ca/ca.h"
 #include "node/config.h"
 
 #define PROVISION_PASSPHRASE_MIN 8
@@ -84,6 +84,9 @@ enum code provision_approve(const char *dir, const struct provision_approved *a,
 /* Replace the API certificate chain. */
 enum code provision_api_cert(
     const char *dir, struct span pem, struct err *e) MUST_CHECK;
+/* Keep peers.json as v says, for a start that finds the state lost. */
+enum code provision_peers(
+    const char *dir, const struct ca_view *v, struct err *e) MUST_CHECK;
 
 /* ---- Start-up ---- */
 

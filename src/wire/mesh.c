@@ -237,7 +237,11 @@ static enum code take_status(struct wire_memory *m,
 	    .checkpoints = cps,
 	    .checkpoints_n = in->n_checkpoints,
 	    .crl_published = crls,
-	    .crl_published_n = in->n_crl_published};
+	    .crl_published_n = in->n_crl_published,
+	    .repair = in->repair,
+	    .repair_of = in->repair_of,
+	    .repair_term = in->repair_term,
+	    .repair_upto = in->repair_upto};
 	return rc;
 }
 
@@ -348,6 +352,10 @@ static Quorate__MeshStatus *give_status(
 	o->echo_ms = s->echo_ms;
 	o->held_ms = s->held_ms;
 	o->issuing = s->issuing;
+	o->repair = s->repair;
+	o->repair_of = s->repair_of;
+	o->repair_term = s->repair_term;
+	o->repair_upto = s->repair_upto;
 	o->n_checkpoints = s->checkpoints_n;
 	o->checkpoints = memory_list(m, s->checkpoints_n);
 	o->n_crl_published = s->crl_published_n;

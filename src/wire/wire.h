@@ -81,6 +81,9 @@ struct wire_status {
 	const struct span *crl_published;
 	size_t crl_published_n;
 	uint64_t sent_ms, echo_ms, held_ms; /* for the round trip */
+	uint64_t repair; /* random: the sender lost its log; 0: it did not */
+	/* A leader's answer to that: its term, and its last index then. */
+	uint64_t repair_of, repair_term, repair_upto;
 };
 
 struct wire_row {
