@@ -1,5 +1,5 @@
 /* repair.c -- a start that found state/ or the log damaged, until the node is
- * whole again; and the leader that it asks (ADR 0015).
+ * whole again; and the leader that it asks (ADR 0017).
  *
  * The node says in its status that it lost its log, with a random number.  A
  * leader stops counting what the node had acknowledged, sends what it lacks,

@@ -73,7 +73,7 @@ enum code store_bootstrap(const struct store_config *config,
  * snapshot.  A log that is damaged, or begins after a state that was lost,
  * becomes raft.damaged; term and vote are kept, the log begins anew behind what
  * state/ has applied, and a mark says so: until peers have sent what this node
- * once acknowledged it must not vote (ADR 0015).  Term and vote themselves
+ * once acknowledged it must not vote (ADR 0017).  Term and vote themselves
  * cannot be made again: then nothing is touched, and the node does not start.
  */
 
