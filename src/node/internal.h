@@ -182,7 +182,8 @@ enum code repair_run(struct node *n, struct err *e) MUST_CHECK;
 void snapshot_out_start(struct node *n, const struct raft_message *m);
 void snapshot_out_ack(struct node *n, struct peer *p, const struct wire_ack *a);
 void snapshot_out_tick(struct node *n);
-uint64_t snapshot_out_index(const struct peer *p); /* while one is sent */
+/* While one is sent: raft goes on after this entry when it is there. */
+uint64_t snapshot_out_index(const struct peer *p);
 void snapshot_out_stop(struct node *n, struct peer *p, bool ok);
 enum code snapshot_in_chunk(struct node *n, uint64_t from,
     const struct wire_chunk *c, struct err *e) MUST_CHECK;

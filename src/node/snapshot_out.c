@@ -19,6 +19,7 @@ struct snapshot_out {
 	struct store_snapshot *rows;
 	struct raft_message *message; /* goes with the first chunk */
 	struct raft_snapshot meta;
+	uint64_t asked; /* index that raft knows of; meta's may be later */
 	uint64_t stream;
 	uint64_t acked, next; /* chunks */
 	uint64_t last;        /* the last one's number, once known */
@@ -137,6 +138,7 @@ static struct snapshot_out *open_out(
 		free(s);
 		return NULL;
 	}
+	s->asked = m->snapshot->index;
 	s->stream = random_u64();
 	s->sent_ms = s->progress_ms = clock_mono_ms();
 	return s;
@@ -198,7 +200,7 @@ void snapshot_out_ack(struct node *n, struct peer *p, const struct wire_ack *a)
 
 uint64_t snapshot_out_index(const struct peer *p)
 {
-	return p->sending->meta.index;
+	return p->sending->asked;
 }
 
 void snapshot_out_tick(struct node *n)

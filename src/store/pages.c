@@ -382,7 +382,8 @@ static enum code read_meta(struct walk *w, size_t page, struct meta *out)
 	return E_OK;
 }
 
-/* Transactions write them by turns. */
+/* Transactions write them by turns.  A power cut may take the older one's last
+ * turns back: the newer one does not need it. */
 static enum code read_metas(struct walk *w, off_t file_size)
 {
 	struct meta a, b;
@@ -398,11 +399,9 @@ static enum code read_metas(struct walk *w, off_t file_size)
 		return rc;
 	if (a.free.pad != b.free.pad)
 		return bad(w, 1, "is a damaged meta page");
-	if ((a.txn != 0 || b.txn != 0) &&
-	    (a.txn % 2 != 0 || b.txn % 2 != 1 ||
-		(a.txn + 1 != b.txn && b.txn + 1 != a.txn)))
-		return bad(w, a.txn > b.txn ? 0 : 1,
-		    "is a damaged meta page: transactions do not follow");
+	if ((a.txn != 0 || b.txn != 0) && (a.txn % 2 != 0 || b.txn % 2 != 1))
+		return bad(w, a.txn % 2 != 0 ? 0 : 1,
+		    "is a damaged meta page: another's transaction");
 	w->meta = a.txn < b.txn ? b : a;
 	if (w->meta.last_page < 1 || w->meta.last_page > w->pages + UNWRITTEN)
 		return bad(w, w->meta.txn % 2, "is a damaged meta page");

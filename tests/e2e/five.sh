@@ -33,6 +33,11 @@ must "certificates are issued" load_start east \
 
 for n in north center; do must "$n joins under load" node_join "$n" "${fast[@]}"; done
 check "there are five voters" wait_for 15 voters 5 south
+# The log that follows a snapshot waits for it to arrive.
+for n in north center; do
+	check "one snapshot is enough for $n" \
+		test "$(grep -c snapshot_installed "$T/log/$n")" -le 1
+done
 issues "certificates are issued on"
 for n in north center; do node_kill "$n"; done
 issues "with two of five lost, too"

@@ -190,9 +190,9 @@ static void real_found(struct node *n)
 		rc = store_install_db(r->store, &db, &e);
 	if (rc == E_OK)
 		rc = store_install_finish(r->store, &s, &n->disk.hard, &e);
-	must(n, rc, &e);
 	store_close(r->store);
 	r->store = NULL;
+	must(n, rc, &e);
 }
 
 static struct raft_snapshot *real_snapshot(struct node *n, raft_index least)

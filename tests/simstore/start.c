@@ -73,8 +73,10 @@ static enum code check_state(struct node *n, struct err *e)
 		    ULL(r->flushed));
 	store_state_db(r->store, &db);
 	rc = rows_check(db, n->w, applied, &m->is, e);
+	real_begin(r); /* term and vote may be new to state/ */
 	if (rc == E_OK)
 		rc = store_state_commit(r->store, e);
+	real_end();
 	if (rc != E_OK)
 		return rc;
 	m->applied = applied;

@@ -207,33 +207,6 @@ static void a_read_without_a_quorum_is_unavailable(void **state)
 	h.read_code = E_OK;
 }
 
-/* Every GET of state knows the question, whoever answers it. */
-static void linearizable_is_no_word_that_some_routes_pass_over(void **state)
-{
-	static const char *const paths[] = {"/v1/root", "/v1/bundle",
-	    "/v1/bundle?format=spiffe", "/v1/crl?issuer=root", "/v1/blocks",
-	    "/v1/head", "/v1/status", "/v1/view", "/v1/certs", "/v1/join"};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-		char path[128];
-		struct reply r;
-
-		snprintf(path, sizeof(path), "%s%cconsistency=linearizable",
-		    paths[i], strchr(paths[i], '?') != NULL ? '&' : '?');
-		h.read_code = E_UNAVAILABLE;
-		https(OPERATOR, path, NULL, SPAN_EMPTY, &r);
-		if (r.http != 503)
-			fail_msg("%s without a quorum: %ld", path, r.http);
-		reply_free(&r);
-		h.read_code = E_OK;
-		https(OPERATOR, path, NULL, SPAN_EMPTY, &r);
-		if (r.http != 200)
-			fail_msg("%s: %ld", path, r.http);
-		reply_free(&r);
-	}
-}
-
 static void the_view_has_the_names_of_types_h(void **state)
 {
 	json_t *o = get_json(OPERATOR, "/v1/view", 200), *c, *n, *is;
@@ -803,8 +776,6 @@ int main(void)
 	    cmocka_unit_test(the_bundle_is_the_root_in_two_forms),
 	    cmocka_unit_test(plain_http_serves_bundle_and_crl_only),
 	    cmocka_unit_test(a_read_without_a_quorum_is_unavailable),
-	    cmocka_unit_test(
-		linearizable_is_no_word_that_some_routes_pass_over),
 	    cmocka_unit_test(the_view_has_the_names_of_types_h),
 	    cmocka_unit_test(certificates_are_listed_in_log_order),
 	    cmocka_unit_test(one_certificate_is_shown_with_its_log_entry),

@@ -546,6 +546,33 @@ static void the_view_shows_crls_and_bundles(void **state)
 	json_decref(o);
 }
 
+/* Every GET of state knows the question, whoever answers it. */
+static void linearizable_is_no_word_that_some_routes_pass_over(void **state)
+{
+	static const char *const paths[] = {"/v1/root", "/v1/bundle",
+	    "/v1/bundle?format=spiffe", "/v1/crl?issuer=root", "/v1/blocks",
+	    "/v1/head", "/v1/status", "/v1/view", "/v1/certs", "/v1/join"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		char path[128];
+		struct reply r;
+
+		snprintf(path, sizeof(path), "%s%cconsistency=linearizable",
+		    paths[i], strchr(paths[i], '?') != NULL ? '&' : '?');
+		h.read_code = E_UNAVAILABLE;
+		https(true, path, &r);
+		if (r.http != 503)
+			fail_msg("%s without a quorum: %ld", path, r.http);
+		reply_free(&r);
+		h.read_code = E_OK;
+		https(true, path, &r);
+		if (r.http != 200)
+			fail_msg("%s: %ld", path, r.http);
+		reply_free(&r);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -558,6 +585,8 @@ int main(void)
 	    cmocka_unit_test(blocks_are_for_operators),
 	    cmocka_unit_test(a_certificate_says_that_it_is_revoked),
 	    cmocka_unit_test(the_view_shows_crls_and_bundles),
+	    cmocka_unit_test(
+		linearizable_is_no_word_that_some_routes_pass_over),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
