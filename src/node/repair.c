@@ -46,8 +46,10 @@ void repair_asked(struct node *n, struct peer *p, uint64_t ask)
 	struct raft_status st;
 
 	p->repair = ask;
+	if (ask == 0)
+		return;
 	raft_status(n->raft, &st);
-	if (ask == 0 || st.state != RAFT_LEADER ||
+	if (st.state != RAFT_LEADER ||
 	    (p->repair_of == ask && p->repair_term == st.hard.term))
 		return;
 	raft_peer_lost(n->raft, p->id);
