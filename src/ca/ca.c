@@ -277,18 +277,12 @@ static enum code sum_row(
 enum code ca_digest_rows(
     const struct ca *ca, uint8_t out[SHA256_LEN], struct err *e)
 {
-	static const enum ca_table tables[] = {
-#define X(sym, n, cls, what) CA_T_##sym,
-	    CA_TABLES(X)
-#undef X
-	};
 	enum code rc = E_OK;
 
 	memset(out, 0, SHA256_LEN);
-	for (size_t i = 0; rc == E_OK && i < sizeof(tables) / sizeof(*tables);
-	     i++)
-		if (state_counts(tables[i], SPAN_EMPTY))
-			rc = each_row(ca, tables[i], sum_row, out, e);
+	for (size_t i = 0; rc == E_OK && i < all_tables_n; i++)
+		if (state_counts(all_tables[i], SPAN_EMPTY))
+			rc = each_row(ca, all_tables[i], sum_row, out, e);
 	return rc;
 }
 

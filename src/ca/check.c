@@ -20,16 +20,7 @@ struct made {
 
 static bool is_derived(enum ca_table t)
 {
-	switch (t) {
-#define IS_SMALL false
-#define IS_LOG false
-#define IS_DERIVED true
-#define X(sym, number, cls, what)                                              \
-	case CA_T_##sym: return IS_##cls;
-		CA_TABLES(X)
-#undef X
-	}
-	return false;
+	return table_class(t) == CA_TABLE_DERIVED;
 }
 
 static enum code made_get(
@@ -106,22 +97,15 @@ static enum code add(
 	return E_OK;
 }
 
-static const enum ca_table tables[] = {
-#define X(sym, n, cls, what) CA_T_##sym,
-    CA_TABLES(X)
-#undef X
-};
-#define TABLES_N (sizeof(tables) / sizeof(tables[0]))
-
 static enum code check_derived(
     struct ca *ca, const struct made *m, struct err *e)
 {
 	uint8_t sum[SHA256_LEN] = {0};
 	enum code rc = E_OK;
 
-	for (size_t i = 0; rc == E_OK && i < TABLES_N; i++)
-		if (is_derived(tables[i]))
-			rc = each_row(ca, tables[i], add, sum, e);
+	for (size_t i = 0; rc == E_OK && i < all_tables_n; i++)
+		if (is_derived(all_tables[i]))
+			rc = each_row(ca, all_tables[i], add, sum, e);
 	if (rc == E_OK && memcmp(sum, m->sum, SHA256_LEN) != 0)
 		rc = err_set(e, E_CORRUPT,
 		    "the tree and the indexes are not those of the records");
@@ -132,9 +116,9 @@ static enum code check_empty(struct ca_db db, struct err *e)
 {
 	struct span key, val;
 
-	for (size_t i = 0; i < TABLES_N; i++) {
+	for (size_t i = 0; i < all_tables_n; i++) {
 		enum code rc = db.ops->seek(
-		    db.ctx, tables[i], SPAN_EMPTY, false, &key, &val, e);
+		    db.ctx, all_tables[i], SPAN_EMPTY, false, &key, &val, e);
 
 		if (rc == E_OK)
 			return err_set(

@@ -160,6 +160,11 @@ enum code tlog_append(
     struct ca *ca, const uint8_t leaf[SHA256_LEN], struct err *e) MUST_CHECK;
 void tlog_leaf(uint8_t out[SHA256_LEN], struct span leaf);
 
+/* state.c: every table, and how it travels. */
+extern const enum ca_table all_tables[];
+extern const size_t all_tables_n;
+enum ca_table_class table_class(enum ca_table t);
+
 /* ca.c: call fn for every row of a table. */
 typedef enum code row_fn(void *arg, enum ca_table t, struct span key,
     struct span val, struct err *e);

@@ -4,7 +4,14 @@
 
 #include "ca/internal.h"
 
-static enum ca_table_class class_of(enum ca_table t)
+const enum ca_table all_tables[] = {
+#define X(sym, n, cls, what) CA_T_##sym,
+    CA_TABLES(X)
+#undef X
+};
+const size_t all_tables_n = sizeof(all_tables) / sizeof(all_tables[0]);
+
+enum ca_table_class table_class(enum ca_table t)
 {
 	switch (t) {
 #define X(sym, n, cls, what)                                                   \
@@ -20,7 +27,7 @@ static enum ca_table_class class_of(enum ca_table t)
  * bytes. */
 bool state_counts(enum ca_table t, struct span key)
 {
-	return class_of(t) != CA_TABLE_DERIVED && t != CA_T_CRL_BYTES &&
+	return table_class(t) != CA_TABLE_DERIVED && t != CA_T_CRL_BYTES &&
 	       !(t == CA_T_META && span_eq_str(key, META_SCALARS));
 }
 
