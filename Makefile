@@ -208,7 +208,8 @@ sanitize: deps
 
 .PHONY: sanitized-tests
 sanitized-tests:
-	@SIM_SEEDS=100 SIM_STORE_SEEDS=40 DIFF_SEEDS=100 CORPORA=$(CORPORA) \
+	@TSAN_OPTIONS=suppressions=$(CURDIR)/tests/tsan.supp SIM_SEEDS=100 \
+		SIM_STORE_SEEDS=40 DIFF_SEEDS=100 CORPORA=$(CORPORA) \
 		tests/run $(B) unit corpora simulator sim-store conformance differential
 
 interop: deps
