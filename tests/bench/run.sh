@@ -261,20 +261,24 @@ figure_raft_disk() {
 	done
 }
 
-etcd_start() { # its data are in $T
-	local n urls members=
+etcd_member() { # number: its command, which takes the shell's place
+	local n members='' url=http://$NET.$1
 	for n in 1 2 3; do
 		members+=${members:+,}n$n=http://$NET.$n:2380
-		etcd+=${etcd:+,}$NET.$n:2379
 	done
+	exec "$B/bench/etcd" serve --name "n$1" --data-dir "$T/etcd-$1" \
+		--listen-peer-urls "$url:2380" --log-level error \
+		--initial-advertise-peer-urls "$url:2380" \
+		--listen-client-urls "$url:2379" \
+		--advertise-client-urls "$url:2379" \
+		--initial-cluster "$members"
+}
+
+etcd_start() { # its data are in $T
+	local n
 	for n in 1 2 3; do
-		urls=http://$NET.$n
-		"$B/bench/etcd" serve --name "n$n" --data-dir "$T/etcd-$n" \
-			--listen-peer-urls "$urls:2380" --log-level error \
-			--initial-advertise-peer-urls "$urls:2380" \
-			--listen-client-urls "$urls:2379" \
-			--advertise-client-urls "$urls:2379" \
-			--initial-cluster "$members" >"$T/log/etcd-$n" 2>&1 &
+		etcd+=${etcd:+,}$NET.$n:2379
+		(etcd_member "$n") >"$T/log/etcd-$n" 2>&1 &
 		PID["etcd-$n"]=$!
 	done
 	wait_for 20 "$B/bench/etcd" load "$etcd" 1 1
@@ -297,8 +301,60 @@ figure_raft_etcd() {
 			\"etcd\":\"$(sed -n 's/.*server.v3 //p' tests/bench/etcd/go.mod)\"}"
 }
 
+# ---- raft_kills ----
+
+# For each party of three a program that runs a member: what is killed is that
+# process itself.
+kills_programs() {
+	local n
+	mkdir "$T/run"
+	for n in east west south; do
+		printf '#!/bin/sh\nexec quorated --data %q\n' "$T/$n" >"$T/run/$n"
+	done
+	for n in 1 2 3; do
+		printf '#!/bin/bash\nB=%q T=%q NET=%q\n%s\netcd_member %s\n' "$B" \
+			"$T" "$NET" "$(declare -f etcd_member)" "$n" >"$T/run/n$n"
+	done
+	chmod +x "$T"/run/*
+}
+
+# Percentiles by the nearest rank, and how many took from 1000 ms up to 1100,
+# and so on.  In a split more than one term went by.
+kills_spread() {
+	jq -sc '
+		def rank($p): sort | .[length * $p / 100 | ceil - 1];
+		def spread: {median: rank(50), p90: rank(90), p99: rank(99), max: max}
+			| map_values(round);
+		def bucket: . / 100 | floor * 100;
+		map(.ours_ms) as $ours | map(.etcd_ms) as $etcd
+		| {ours: ($ours | spread), etcd: ($etcd | spread),
+		ours_write: (map(.ours_write_ms) | spread),
+		etcd_write: (map(.etcd_write_ms) | spread),
+		ours_split: (map(select(.ours_terms > 1)) | length),
+		etcd_split: (map(select(.etcd_terms > 1)) | length),
+		histogram: ($ours + $etcd | map(bucket) | unique | map(. as $from
+			| {$from, ours: ($ours | map(select(bucket == $from)) | length),
+			etcd: ($etcd | map(select(bucket == $from)) | length)}))}
+		| .ratio = ([.ours, .etcd] | {
+			median: (.[0].median / .[1].median),
+			p90: (.[0].p90 / .[1].p90), p99: (.[0].p99 / .[1].p99)}
+			| map_values(. * 1000 | round / 1000))' "$T/kills"
+}
+
+# Both with 100 ms between heartbeats and an election after 1,000 ms of silence,
+# drawn up to twice that; both with PreVote.  These are the defaults of both.
+figure_raft_kills() {
+	local n
+	three_nodes
+	for n in east west south; do node_stop "$n"; done
+	cp "$tok" "$T/token"
+	kills_programs
+	"$B/bench/etcd" kills "${KILLS:-200}" "$T" "$NET" >"$T/kills" || exit 1
+	figure raft_kills "$(kills_spread)" <"$T/kills"
+}
+
 for f in "${@:-issue_core issue_e2e failover revoke_visible crl size
-	raft_alone raft_disk raft_etcd}"; do
+	raft_alone raft_disk raft_etcd raft_kills}"; do
 	# A world each: its nodes end with it.
 	# shellcheck disable=SC2086
 	for one in $f; do ("figure_$one") || exit 1; done

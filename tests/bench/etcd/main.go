@@ -1,8 +1,10 @@
-// etcd as the figures need it: one member (its own command line), or a load of
-// clients that each put a value, wait, and put the next.
+// etcd as the figures need it: one member (its own command line), a load of
+// clients that each put a value, wait, and put the next, or leaders that are
+// killed, quorated's and etcd's in turn.
 //
 //	etcd serve OPTION...
 //	etcd load ENDPOINT,... CLIENTS SECONDS
+//	etcd kills COUNT FOLDER NETWORK
 package main
 
 import (
@@ -86,9 +88,16 @@ func main() {
 		etcdmain.Main(append([]string{"etcd"}, os.Args[2:]...))
 		return
 	}
-	if len(os.Args) != 5 || os.Args[1] != "load" {
-		fmt.Fprintln(os.Stderr, "usage: etcd serve OPTION... | load ENDPOINT,... CLIENTS SECONDS")
+	if len(os.Args) != 5 || os.Args[1] != "load" && os.Args[1] != "kills" {
+		fmt.Fprintln(os.Stderr, "usage: etcd serve OPTION... | load ENDPOINT,... CLIENTS SECONDS |\n"+
+			"       kills COUNT FOLDER NETWORK")
 		os.Exit(2)
+	}
+	if os.Args[1] == "kills" {
+		n, err := strconv.Atoi(os.Args[2])
+		fail(err)
+		fail(kills(n, os.Args[3], os.Args[4]))
+		return
 	}
 	clients, err := strconv.Atoi(os.Args[3])
 	fail(err)
