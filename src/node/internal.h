@@ -189,6 +189,9 @@ enum code snapshot_in_chunk(struct node *n, uint64_t from,
     const struct wire_chunk *c, struct err *e) MUST_CHECK;
 /* Is the snapshot of that index what was received and checked? */
 bool snapshot_in_is_whole(const struct node *n, uint64_t index);
+/* Is one coming?  Raft indexes: of the last record here, and of the snapshot.
+ */
+bool snapshot_in_progress(const struct node *n, uint64_t *have, uint64_t *of);
 /* Before the installation is finished: the reader of what was received. */
 void snapshot_in_close_ca(struct node *n);
 void snapshot_in_drop(struct node *n);

@@ -310,6 +310,7 @@ static uint64_t lag(const struct node *n)
 void look_publish(struct node *n, const struct raft_status *st)
 {
 	const struct ca_node *self = node_self(n);
+	uint64_t have, of;
 	char issuing[200];
 	struct buf why;
 
@@ -323,6 +324,11 @@ void look_publish(struct node *n, const struct raft_status *st)
 		buf_add_str(&why, "this node's log was damaged: it does not "
 				  "vote until its peers have sent what it "
 				  "lost\n");
+	if (snapshot_in_progress(n, &have, &of))
+		buf_printf(&why,
+		    "this node receives a snapshot: it has %llu entries of "
+		    "%llu\n",
+		    (unsigned long long)have, (unsigned long long)of);
 	if (self == NULL)
 		buf_add_str(&why, "the log has not reached this node yet\n");
 	else if (self->removed)

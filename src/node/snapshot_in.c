@@ -1,5 +1,7 @@
 /* snapshot_in.c -- a snapshot that a leader sends: rows go into a fresh
- * environment, are checked as a whole, and only then does raft hear of it. */
+ * environment, are checked as a whole, and only then does raft hear of it.
+ * Records are the same whoever sends them, and never change: a stream that
+ * breaks leaves those that came, and the next one goes on behind them. */
 #include "node/internal.h"
 
 #include <stdio.h>
@@ -7,15 +9,20 @@
 #include <string.h>
 
 #include "base/log_event.h"
+#include "base/metrics.h"
 #include "ca/tlog.h"
+
+#define ROW_MAX (64U << 20) /* bytes of a value: a CRL of 1.6 million entries  \
+			     */
 
 struct snapshot_in {
 	uint64_t from, stream;
 	uint64_t next; /* the chunk that is due */
 	struct raft_message *message;
 	struct ca_db db;
-	struct ca *ca; /* on what was received */
-	bool whole;    /* checked, and given to raft */
+	struct ca *ca;         /* on what was received */
+	bool whole;            /* checked, and given to raft */
+	struct buf key, value; /* of a row that comes in pieces */
 };
 
 bool snapshot_in_is_whole(const struct node *n, uint64_t index)
@@ -40,6 +47,8 @@ void snapshot_in_drop(struct node *n)
 		return;
 	snapshot_in_close_ca(n);
 	store_install_abort(n->store);
+	buf_free(&s->key);
+	buf_free(&s->value);
 	free(s->message);
 	free(s);
 	n->receiving = NULL;
@@ -47,16 +56,29 @@ void snapshot_in_drop(struct node *n)
 
 void snapshot_in_settle(struct node *n)
 {
-	/* Raft has had its turn: it was installed, or not wanted. */
-	if (n->receiving != NULL && n->receiving->whole)
+	const struct snapshot_in *s = n->receiving;
+
+	/* Raft has had its turn: it was installed, or not wanted.  Or the log
+	 * brought all that a broken stream was to bring. */
+	if (s != NULL && (s->whole || store_applied(n->store) >=
+					  s->message->snapshot->index))
 		snapshot_in_drop(n);
 }
 
-static void acknowledge(
-    struct node *n, uint64_t to, uint64_t stream, uint64_t next, bool failed)
+bool snapshot_in_progress(const struct node *n, uint64_t *have, uint64_t *of)
 {
-	struct wire_mesh w = {.kind = WIRE_ACK,
-	    .u.ack = {.stream = stream, .next_seq = next, .failed = failed}};
+	const struct snapshot_in *s = n->receiving;
+
+	if (s == NULL || s->ca == NULL)
+		return false;
+	*have = ca_applied(s->ca);
+	*of = s->message->snapshot->index;
+	return true;
+}
+
+static void acknowledge(struct node *n, uint64_t to, const struct wire_ack *ack)
+{
+	struct wire_mesh w = {.kind = WIRE_ACK, .u.ack = *ack};
 
 	(void)peers_tell(n, to, MESH_MESSAGES, &w);
 }
@@ -70,36 +92,65 @@ static bool message_ok(
 	       m->to == n->id && m->snapshot != NULL && m->snapshot->index > 0;
 }
 
-static enum code begin(
-    struct node *n, uint64_t from, const struct wire_chunk *c, struct err *e)
+static enum code begin_fresh(struct node *n, struct err *e)
 {
-	struct snapshot_in *s;
+	struct snapshot_in *s = calloc(1, sizeof(*s));
 	enum code rc;
 
-	snapshot_in_drop(n);
-	if (!message_ok(n, from, c->message))
-		return err_set(e, E_INVAL, "its first chunk names no snapshot");
-	if (n->space_low)
-		return err_set(e, E_EXHAUSTED, "too little free disk space");
-	s = calloc(1, sizeof(*s));
 	if (s == NULL)
 		return err_nomem(e);
 	n->receiving = s;
-	s->from = from;
-	s->stream = c->stream;
-	s->message = raft_message_copy(c->message);
-	if (s->message == NULL)
-		return err_nomem(e);
 	rc = store_install_begin(n->store, e);
 	if (rc == E_OK)
 		rc = store_install_db(n->store, &s->db, e);
 	if (rc == E_OK)
 		rc = ca_open(&s->ca, s->db, n->crypto, e);
-	if (rc == E_OK)
-		log_event(EV_snapshot_arrives, "peer=%llu index=%llu",
-		    (unsigned long long)from,
-		    (unsigned long long)s->message->snapshot->index);
 	return rc;
+}
+
+/* The tables that change come whole with each stream. */
+static enum code begin_again(struct node *n, struct err *e)
+{
+	buf_clear(&n->receiving->value);
+	free(n->receiving->message);
+	n->receiving->message = NULL;
+	return store_install_clear_small(n->store, e);
+}
+
+static enum code begin(
+    struct node *n, uint64_t from, const struct wire_chunk *c, struct err *e)
+{
+	struct snapshot_in *s = n->receiving;
+	enum code rc;
+
+	if (!message_ok(n, from, c->message))
+		return err_set(e, E_INVAL, "its first chunk names no snapshot");
+	if (n->space_low)
+		return err_set(e, E_EXHAUSTED, "too little free disk space");
+	if (s != NULL && (s->ca == NULL ||
+			     ca_applied(s->ca) > c->message->snapshot->index)) {
+		snapshot_in_drop(n);
+		s = NULL;
+	}
+	rc = s == NULL ? begin_fresh(n, e) : begin_again(n, e);
+	if (rc != E_OK) {
+		snapshot_in_drop(n);
+		return rc;
+	}
+	s = n->receiving;
+	s->from = from;
+	s->stream = c->stream;
+	s->next = 0;
+	s->message = raft_message_copy(c->message);
+	if (s->message == NULL) {
+		snapshot_in_drop(n);
+		return err_nomem(e);
+	}
+	log_event(EV_snapshot_arrives, "peer=%llu index=%llu have=%llu",
+	    (unsigned long long)from,
+	    (unsigned long long)s->message->snapshot->index,
+	    (unsigned long long)ca_applied(s->ca));
+	return E_OK;
 }
 
 /* Only what a snapshot carries; the rest is derived here. */
@@ -117,13 +168,45 @@ static bool table_travels(uint32_t table)
 	return false;
 }
 
+static enum code put_row(struct snapshot_in *s, enum ca_table t,
+    struct span key, struct span value, struct err *e)
+{
+	enum code rc = s->db.ops->put(s->db.ctx, t, key, value, e);
+
+	return rc == E_OK ? ca_restore_row(s->ca, t, key, value, e) : rc;
+}
+
+/* Pieces of one value come one after the other. */
+static enum code put_piece(
+    struct snapshot_in *s, const struct wire_row *r, struct err *e)
+{
+	enum code rc;
+
+	if (s->value.len == 0) {
+		buf_clear(&s->key);
+		buf_add_span(&s->key, r->key);
+	} else if (!span_eq(buf_span(&s->key), r->key)) {
+		return err_set(e, E_INVAL, "a row of which a piece is missing");
+	}
+	if (s->value.len + r->value.len > ROW_MAX)
+		return err_set(
+		    e, E_INVAL, "a row of more than %u bytes", ROW_MAX);
+	buf_add_span(&s->value, r->value);
+	if ((rc = buf_check(&s->key, e)) != E_OK ||
+	    (rc = buf_check(&s->value, e)) != E_OK || r->more)
+		return rc;
+	rc =
+	    put_row(s, (enum ca_table)r->table, r->key, buf_span(&s->value), e);
+	buf_clear(&s->value);
+	return rc;
+}
+
 static enum code put_rows(
     struct snapshot_in *s, const struct wire_chunk *c, struct err *e)
 {
+	uint64_t bytes = 0;
 	enum code rc = E_OK;
 
-	if (s->db.ops == NULL) /* begin gives it */
-		return err_set(e, E_INTERNAL, "a snapshot without tables");
 	for (size_t i = 0; i < c->rows_n && rc == E_OK; i++) {
 		const struct wire_row *r = &c->rows[i];
 
@@ -131,12 +214,14 @@ static enum code put_rows(
 			return err_set(e, E_INVAL,
 			    "a row of table %u, which no snapshot carries",
 			    r->table);
-		rc = s->db.ops->put(
-		    s->db.ctx, (enum ca_table)r->table, r->key, r->value, e);
-		if (rc == E_OK)
-			rc = ca_restore_row(s->ca, (enum ca_table)r->table,
-			    r->key, r->value, e);
+		if (r->more || s->value.len > 0)
+			rc = put_piece(s, r, e);
+		else
+			rc = put_row(
+			    s, (enum ca_table)r->table, r->key, r->value, e);
+		bytes += r->key.len + r->value.len;
 	}
+	metric_add(M_snapshot_received_bytes, bytes);
 	return rc;
 }
 
@@ -186,6 +271,8 @@ static enum code finish(struct node *n, struct snapshot_in *s, struct err *e)
 		rc = check_past(n, s, e);
 	if (rc != E_OK)
 		return rc;
+	if (s->value.len > 0)
+		return err_set(e, E_INVAL, "its last row is not whole");
 	s->whole = true;
 	stepped = raft_step(n->raft, s->message);
 	if (stepped != RAFT_OK)
@@ -226,7 +313,10 @@ static enum code take(
 			return rc;
 		s->next++;
 	}
-	acknowledge(n, from, c->stream, s->next, false);
+	acknowledge(n, from,
+	    &(struct wire_ack){.stream = c->stream,
+		.next_seq = s->next,
+		.have = ca_applied(s->ca)});
 	return E_OK;
 }
 
@@ -244,6 +334,7 @@ enum code snapshot_in_chunk(
 	    (unsigned long long)from, why.text);
 	if (n->receiving != NULL && n->receiving->stream == c->stream)
 		snapshot_in_drop(n);
-	acknowledge(n, from, c->stream, 0, true);
+	acknowledge(
+	    n, from, &(struct wire_ack){.stream = c->stream, .failed = true});
 	return E_OK;
 }

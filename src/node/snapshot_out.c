@@ -1,6 +1,7 @@
 /* snapshot_out.c -- a snapshot on its way to a peer: numbered chunks of rows on
  * a channel of their own, a window of them under way, sent again from the last
- * acknowledged one when nothing is heard. */
+ * acknowledged one when nothing is heard.  The first has no rows: the answer
+ * says up to which record the peer has them of an earlier stream that broke. */
 #include "node/internal.h"
 
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log_event.h"
+#include "base/metrics.h"
 
 #define WINDOW MESH_SEND_CHUNKS
 #define CHUNK_BYTES (128 * 1024)
@@ -22,11 +24,12 @@ struct snapshot_out {
 	uint64_t asked; /* index that raft knows of; meta's may be later */
 	uint64_t stream;
 	uint64_t acked, next; /* chunks */
+	uint64_t bytes;       /* of rows, each time they are sent */
 	uint64_t last;        /* the last one's number, once known */
 	bool end;             /* it is */
 	/* where each chunk of the window begins, and the one after it */
 	struct store_snapshot_pos at[WINDOW + 1];
-	uint64_t sent_ms, progress_ms;
+	uint64_t begun_ms, sent_ms, progress_ms;
 };
 
 static void end_out(struct peer *p, bool ok)
@@ -35,8 +38,10 @@ static void end_out(struct peer *p, bool ok)
 
 	p->sending = NULL;
 	log_event(ok ? EV_snapshot_sent : EV_snapshot_not_sent,
-	    "peer=%llu index=%llu chunks=%llu", (unsigned long long)p->id,
-	    (unsigned long long)s->meta.index, (unsigned long long)s->acked);
+	    "peer=%llu index=%llu chunks=%llu bytes=%llu ms=%llu",
+	    (unsigned long long)p->id, (unsigned long long)s->meta.index,
+	    (unsigned long long)s->acked, (unsigned long long)s->bytes,
+	    (unsigned long long)(clock_mono_ms() - s->begun_ms));
 	store_snapshot_close(s->rows);
 	free(s->message);
 	free(s);
@@ -57,23 +62,37 @@ static enum code send_rows(
 	struct snapshot_out *s = p->sending;
 	struct wire_row *out = calloc(rows_n + 1, sizeof(*out));
 	struct wire_mesh w = {.kind = WIRE_CHUNK};
+	uint64_t bytes = 0;
 	enum code rc;
 
 	if (out == NULL)
 		return E_NOMEM;
-	for (size_t i = 0; i < rows_n; i++)
+	for (size_t i = 0; i < rows_n; i++) {
 		out[i] = (struct wire_row){.table = (uint32_t)rows[i].table,
 		    .key = rows[i].key,
-		    .value = rows[i].val};
+		    .value = rows[i].val,
+		    .more = rows[i].more};
+		bytes += rows[i].key.len + rows[i].val.len;
+	}
 	w.u.chunk = (struct wire_chunk){.stream = s->stream,
 	    .seq = s->next,
 	    .message = s->next == 0 ? s->message : NULL,
 	    .rows = out,
 	    .rows_n = rows_n,
-	    .last = rows_n == 0};
+	    .last = s->next > 0 && rows_n == 0};
 	rc = peers_tell(n, p->id, MESH_SNAPSHOTS, &w);
 	free(out);
+	if (rc == E_OK) {
+		s->bytes += bytes;
+		metric_add(M_snapshot_sent_bytes, bytes);
+	}
 	return rc;
+}
+
+/* Where the rows begin is known when the first is acknowledged. */
+static uint64_t window_end(const struct snapshot_out *s)
+{
+	return s->acked == 0 ? 1 : s->acked + WINDOW;
 }
 
 /* As many chunks as the window and the mesh take. */
@@ -81,18 +100,20 @@ static enum code send_more(struct node *n, struct peer *p, struct err *e)
 {
 	struct snapshot_out *s = p->sending;
 
-	while (s->next < s->acked + WINDOW && !(s->end && s->next > s->last)) {
+	while (s->next < window_end(s) && !(s->end && s->next > s->last)) {
 		struct store_snapshot_pos pos = s->at[s->next % (WINDOW + 1)];
-		const struct store_row *rows;
-		size_t rows_n;
-		enum code rc = store_snapshot_next(
-		    s->rows, &pos, CHUNK_BYTES, &rows, &rows_n, e);
+		const struct store_row *rows = NULL;
+		size_t rows_n = 0;
+		enum code rc = E_OK;
 
+		if (s->next > 0)
+			rc = store_snapshot_next(
+			    s->rows, &pos, CHUNK_BYTES, &rows, &rows_n, e);
 		if (rc != E_OK)
 			return rc;
 		if (send_rows(n, p, rows, rows_n) != E_OK)
 			return E_OK; /* the clock tries again */
-		if (rows_n == 0) {
+		if (s->next > 0 && rows_n == 0) {
 			s->end = true;
 			s->last = s->next;
 		}
@@ -140,7 +161,7 @@ static struct snapshot_out *open_out(
 	}
 	s->asked = m->snapshot->index;
 	s->stream = random_u64();
-	s->sent_ms = s->progress_ms = clock_mono_ms();
+	s->begun_ms = s->sent_ms = s->progress_ms = clock_mono_ms();
 	return s;
 }
 
@@ -188,6 +209,8 @@ void snapshot_out_ack(struct node *n, struct peer *p, const struct wire_ack *a)
 	}
 	if (a->next_seq > s->next)
 		return; /* of chunks that were never sent */
+	if (s->acked == 0 && a->next_seq == 1)
+		s->at[1].log = a->have == 0 ? 0 : a->have + 1;
 	if (a->next_seq > s->acked) {
 		s->acked = a->next_seq;
 		s->progress_ms = clock_mono_ms();

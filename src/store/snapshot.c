@@ -28,6 +28,7 @@ struct store_snapshot {
 	struct env *env;
 	struct applied at;
 	struct rows small, log;
+	struct store_row piece;
 };
 
 static enum code rows_add(struct rows *r, enum ca_table t, struct span key,
@@ -161,10 +162,23 @@ static size_t next_small(
 
 	for (; i < n->small.n; i++) {
 		bytes += row_size(&n->small.rows[i]);
-		if (i > from && bytes > max_bytes)
+		if (i > from && (bytes > max_bytes ||
+				    n->small.rows[i].val.len > STORE_PIECE_MAX))
 			break;
 	}
 	return i - (size_t)from;
+}
+
+static void next_piece(struct store_snapshot *n, struct store_snapshot_pos *pos)
+{
+	size_t left = n->small.rows[pos->small].val.len - pos->piece;
+
+	n->piece = n->small.rows[pos->small];
+	n->piece.more = left > STORE_PIECE_MAX;
+	n->piece.val = span_of(n->piece.val.p + pos->piece,
+	    n->piece.more ? STORE_PIECE_MAX : left);
+	pos->piece = n->piece.more ? pos->piece + STORE_PIECE_MAX : 0;
+	pos->small += !n->piece.more;
 }
 
 static enum code log_index(
@@ -218,6 +232,13 @@ enum code store_snapshot_next(struct store_snapshot *n,
 
 	*rows = NULL;
 	*rows_n = 0;
+	if (pos->small < n->small.n &&
+	    n->small.rows[pos->small].val.len > STORE_PIECE_MAX) {
+		next_piece(n, pos);
+		*rows = &n->piece;
+		*rows_n = 1;
+		return E_OK;
+	}
 	if (pos->small < n->small.n) {
 		*rows = n->small.rows + pos->small;
 		*rows_n = next_small(n, pos->small, max_bytes);

@@ -167,15 +167,17 @@ void store_read_end(struct store_read *r); /* NULL is fine */
 /* ---- Snapshots: records, not pages
  * --------------------------------------------- */
 
+#define STORE_PIECE_MAX (128 * 1024) /* bytes of a value */
 struct store_row {
 	enum ca_table table;
 	struct span key, val;
+	bool more; /* a piece; the next row has the same key and goes on */
 };
-/* Where a stream is; opaque, but may travel: two big endian u64.  It holds for
- * any snapshot of the same index; for another index only `log` holds, and the
- * receiver calls store_install_clear_small. */
+/* Where a stream is.  It holds for one snapshot; for another only `log` holds,
+ * and the receiver calls store_install_clear_small. */
 struct store_snapshot_pos {
 	uint64_t small; /* rows of SMALL tables sent */
+	size_t piece;   /* bytes of the next one's value that were sent */
 	uint64_t log;   /* next raft index of a LOG row; 0: from the first */
 };
 struct store_snapshot;
@@ -193,7 +195,8 @@ void store_snapshot_meta(
     const struct store_snapshot *n, struct raft_snapshot *out);
 /* Rows from *pos on: at least one, then while they stay within max_bytes; all
  * borrow until the next call.  *pos moves behind them.  *rows_n 0: it is the
- * end.  DERIVED tables are not sent. */
+ * end.  DERIVED tables are not sent; the value of a SMALL row comes in pieces
+ * of STORE_PIECE_MAX. */
 enum code store_snapshot_next(struct store_snapshot *n,
     struct store_snapshot_pos *pos, size_t max_bytes,
     const struct store_row **rows, size_t *rows_n, struct err *e) MUST_CHECK;

@@ -265,14 +265,14 @@ static enum code take_chunk(struct wire_memory *m,
 		    &rows[i].key, e);
 		rows[i].value =
 		    span_of(in->rows[i]->value.data, in->rows[i]->value.len);
+		rows[i].more = in->rows[i]->more;
 	}
 	*out = (struct wire_chunk){.stream = in->stream,
 	    .seq = in->seq,
 	    .message = msg,
 	    .rows = rows,
 	    .rows_n = in->n_rows,
-	    .last = in->last,
-	    .resume = span_of(in->resume.data, in->resume.len)};
+	    .last = in->last};
 	return rc;
 }
 
@@ -306,7 +306,8 @@ static enum code take_mesh(struct wire_memory *m,
 	case QUORATE__MESH_MESSAGE__BODY_ACK:
 		out->u.ack = (struct wire_ack){.stream = in->ack->stream,
 		    .next_seq = in->ack->next_seq,
-		    .failed = in->ack->failed};
+		    .failed = in->ack->failed,
+		    .have = in->ack->have};
 		return E_OK;
 	default: break;
 	}
@@ -388,7 +389,6 @@ static Quorate__SnapshotChunk *give_chunk(
 	o->stream = c->stream;
 	o->seq = c->seq;
 	o->last = c->last;
-	o->resume = bytes_of(c->resume);
 	o->n_rows = c->rows_n;
 	o->rows = memory_list(m, c->rows_n);
 	if (o->rows == NULL)
@@ -403,6 +403,7 @@ static Quorate__SnapshotChunk *give_chunk(
 		rows[i].table = c->rows[i].table;
 		rows[i].key = bytes_of(c->rows[i].key);
 		rows[i].value = bytes_of(c->rows[i].value);
+		rows[i].more = c->rows[i].more;
 		o->rows[i] = &rows[i];
 	}
 	return o;
@@ -435,6 +436,7 @@ static bool fill_mesh(
 		o->ack->stream = in->u.ack.stream;
 		o->ack->next_seq = in->u.ack.next_seq;
 		o->ack->failed = in->u.ack.failed;
+		o->ack->have = in->u.ack.have;
 		return true;
 	}
 	return false;

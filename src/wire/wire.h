@@ -89,20 +89,22 @@ struct wire_status {
 struct wire_row {
 	uint32_t table;
 	struct span key, value;
+	bool more; /* of the value comes in the next row */
 };
 
 struct wire_chunk {
 	uint64_t stream, seq;
-	const struct raft_message *message; /* NULL but in the first */
+	const struct raft_message *message; /* NULL but in the first; that one
+					       has no rows */
 	const struct wire_row *rows;
 	size_t rows_n;
 	bool last;
-	struct span resume;
 };
 
 struct wire_ack {
 	uint64_t stream, next_seq;
 	bool failed;
+	uint64_t have; /* the last record of the receiver's */
 };
 
 struct wire_mesh {

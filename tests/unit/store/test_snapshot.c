@@ -151,6 +151,60 @@ static void a_snapshot_stays_at_its_index(void **state)
 	store_close(from);
 }
 
+/* A CRL of many entries is one row. */
+static void a_large_value_comes_in_pieces(void **state)
+{
+	static const size_t sizes[] = {STORE_PIECE_MAX, STORE_PIECE_MAX + 1,
+	    3 * STORE_PIECE_MAX, 3 * STORE_PIECE_MAX + 7};
+	static uint8_t large[3 * STORE_PIECE_MAX + 7];
+	struct store *from = sender(100);
+	struct store_snapshot_pos pos = {0};
+	const struct store_row *rows;
+	struct store_snapshot *n;
+	size_t rows_n, found = 0;
+	struct buf whole;
+	struct ca_db db;
+	struct err e = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(large); i++)
+		large[i] = (uint8_t)(i * 7 + (i >> 9));
+	store_state_db(from, &db);
+	for (size_t i = 0; i < 4; i++) {
+		uint8_t key = (uint8_t)i;
+
+		assert_int_equal(
+		    db.ops->put(db.ctx, CA_T_CRL_BYTES, span_of(&key, 1),
+			span_of(large, sizes[i]), &e),
+		    E_OK);
+	}
+	assert_int_equal(store_snapshot_open(from, 1, &n, &e), E_OK);
+	buf_init(&whole);
+	do {
+		assert_int_equal(
+		    store_snapshot_next(n, &pos, 1000, &rows, &rows_n, &e),
+		    E_OK);
+		for (size_t i = 0; i < rows_n; i++) {
+			assert_true(rows[i].val.len <= STORE_PIECE_MAX);
+			if (rows[i].table != CA_T_CRL_BYTES)
+				continue;
+			assert_int_equal(rows[i].key.len, 1);
+			assert_int_equal(rows[i].key.p[0], found);
+			assert_true(buf_add_span(&whole, rows[i].val));
+			if (rows[i].more)
+				continue;
+			assert_int_equal(whole.len, sizes[found]);
+			assert_memory_equal(whole.p, large, whole.len);
+			buf_clear(&whole);
+			found++;
+		}
+	} while (rows_n > 0);
+	assert_int_equal(found, 4);
+	buf_free(&whole);
+	store_snapshot_close(n);
+	store_close(from);
+}
+
 /* The sender loses its stream, and the next one goes on from the position. */
 static void a_stream_resumes(void **state)
 {
@@ -499,6 +553,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    T(a_state_arrives_whole),
 	    T(a_snapshot_stays_at_its_index),
+	    T(a_large_value_comes_in_pieces),
 	    T(a_stream_resumes),
 	    T(clearing_small_tables_leaves_records),
 	    T(an_installation_that_is_given_up_leaves_nothing),

@@ -424,10 +424,9 @@ static void chunk(struct sample *s, struct wire_chunk *out)
 	rows = sample_get(s, out->rows_n, sizeof(*rows));
 	for (size_t i = 0; i < out->rows_n; i++)
 		rows[i] = (struct wire_row){(uint32_t)sample_u64(s),
-		    sample_bytes(s, 500), sample_bytes(s, 2000)};
+		    sample_bytes(s, 500), sample_bytes(s, 2000), coin(s)};
 	out->rows = rows;
 	out->last = coin(s);
-	out->resume = sample_bytes(s, 600);
 }
 
 void sample_mesh(
@@ -452,6 +451,7 @@ void sample_mesh(
 		out->u.ack.stream = sample_u64(s);
 		out->u.ack.next_seq = sample_u64(s);
 		out->u.ack.failed = coin(s);
+		out->u.ack.have = sample_u64(s);
 		break;
 	}
 }

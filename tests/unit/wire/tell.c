@@ -314,9 +314,9 @@ static void chunk(struct buf *b, const struct wire_chunk *c)
 		num(b, "table", c->rows[i].table);
 		text(b, "key", c->rows[i].key);
 		text(b, "value", c->rows[i].value);
+		num(b, "more", c->rows[i].more);
 	}
 	num(b, "last", c->last);
-	text(b, "resume", c->resume);
 }
 
 void tell_mesh(struct buf *b, const struct wire_mesh *m)
@@ -333,6 +333,7 @@ void tell_mesh(struct buf *b, const struct wire_mesh *m)
 		num(b, "stream", m->u.ack.stream);
 		num(b, "next_seq", m->u.ack.next_seq);
 		num(b, "failed", m->u.ack.failed);
+		num(b, "have", m->u.ack.have);
 		break;
 	}
 }
