@@ -182,6 +182,11 @@ servers() { # node[,node...]
 	echo "$out"
 }
 
+metric() { # node name
+	curl -sS --noproxy '*' --max-time 5 "http://${ADDR[$1]}:9090/metrics" |
+		awk -v name="quorate_$2" '$1 == name { print $2 }'
+}
+
 # One field of `quorate status`, as that node sees it.
 status_of() { # node jq-expression
 	q status --server "$(at "$1")" -o json | jq -er "$2"

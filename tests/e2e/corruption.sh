@@ -71,11 +71,6 @@ level() { # all nodes have the same tree
 		[ "$(head_of south)" = "$a" ]
 }
 
-metric() { # node name
-	curl -sS --noproxy '*' "http://${ADDR[$1]}:9090/metrics" |
-		awk -v m="quorate_$2" '$1 == m { print $2 }'
-}
-
 said() { # node pattern: since it was started last
 	sed -n "$((MARK + 1)),\$p" "$T/log/$1" | grep -E -- "$2"
 }

@@ -1,5 +1,5 @@
 #!/bin/bash
-# A snapshot on its way, and what may happen meanwhile.  About 20 s.
+# A snapshot on its way, and what may happen meanwhile.  About 35 s.
 # shellcheck disable=SC2317 # functions that wait_for calls
 set -u
 # shellcheck source=tests/lib.sh
@@ -10,6 +10,9 @@ short=(--set raft.compact_after=1000)
 load() { # count
 	quorate-load --server "${ADDR[east]}:8443" --root "$T/admin/root.pem" \
 		--token "$tok" --connections 4 --streams 16 --count "$1" --json
+}
+crl_has() { # node entries
+	[ "$(metric "$1" crl_entries_max)" = "$2" ]
 }
 begun() { # node that sends
 	grep -q snapshot_begins "$T/log/$1"
@@ -23,7 +26,11 @@ must "a trust domain in east" domain_new east "${short[@]}"
 for n in west south; do must "$n joins" node_join "$n" "${short[@]}"; done
 must "east's tokens are taken" cluster_keys east
 tok=$(token east shop cart)
-must "20,000 certificates are issued" load 20000
+must "30,000 certificates are issued" load 30000
+# One row of the state, and more than a message of the channel may have.
+must "and revoked" q revoke --identity "spiffe://$TRUST_DOMAIN/ns/shop/sa/cart" \
+	--reason superseded
+must "the CRL has them all" wait_for 20 crl_has east 30000
 must "east leads" q member transfer 1
 
 # ---- The leader changes, and changes back ----

@@ -60,10 +60,6 @@ check "and certificates are issued" wait_for 5 request "$T/c" "$tok"
 
 # ---- Pace ----
 
-metric() { # node name
-	curl -sS --noproxy '*' --max-time 5 "http://${ADDR[$1]}:9090/metrics" |
-		awk -v name="quorate_$2" '$1 == name { print $2 }'
-}
 same "near peers wait as configured" 1000 \
 	"$(metric east raft_election_timeout_milliseconds)"
 finish
