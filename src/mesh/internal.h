@@ -48,7 +48,8 @@ struct lane {
 	size_t done;
 	/* under mesh.lock: */
 	bool up, sending, receiving, closing;
-	bool told_down, told_up; /* events that wait for mesh_receive */
+	bool fell; /* it broke, and has not been dialled with an answer since */
+	bool told_down, told_gone, told_up; /* wait for mesh_receive */
 	uint64_t up_ms;
 	struct frame queue[MESH_SEND_MESSAGES];
 	size_t head, count;

@@ -161,6 +161,7 @@ static void work_done(struct lane *lane)
 	closing = lane->closing;
 	if (!closing) {
 		lane->up = true;
+		lane->fell = lane->told_gone = false;
 		lane->receiving = true;
 		lane->up_ms = clock_mono_ms();
 		tell(lane, &lane->told_up);
@@ -180,6 +181,18 @@ static void work_heard(struct lane *lane, size_t n)
 		work_done(lane);
 	else
 		work_retry(lane);
+}
+
+static void work_refused(struct lane *lane)
+{
+	struct mesh *m = lane->link->mesh;
+
+	pthread_mutex_lock(&m->lock);
+	if (lane->fell)
+		tell(lane, &lane->told_gone);
+	lane->fell = false;
+	pthread_mutex_unlock(&m->lock);
+	work_retry(lane);
 }
 
 static bool is_closing(struct lane *lane)
@@ -208,6 +221,8 @@ static void on_work(void *arg)
 		return;
 	if (lane->step == LANE_SLEEP) {
 		work_dial(lane);
+	} else if (rv == NNG_ECONNREFUSED && lane->step == LANE_DIAL) {
+		work_refused(lane);
 	} else if (rv != 0) {
 		work_retry(lane);
 	} else if (lane->step == LANE_DIAL) {
@@ -236,6 +251,7 @@ static void lane_break(struct lane *lane, bool *mine)
 	*mine = false;
 	if (lane->up) {
 		lane->up = false;
+		lane->fell = true;
 		lane->told_up = false;
 		tell(lane, &lane->told_down);
 	}

@@ -391,17 +391,20 @@ int mesh_fd(const struct mesh *m)
 
 static bool lane_event(struct lane *lane, struct mesh_event *out)
 {
-	if (!lane->told_down && !lane->told_up)
-		return false;
 	*out = (struct mesh_event){
-	    .kind = lane->told_down ? MESH_UNREACHABLE : MESH_REACHABLE,
-	    .channel = lane->channel,
-	    .peer = lane->link->peer,
-	};
-	if (lane->told_down)
+	    .channel = lane->channel, .peer = lane->link->peer};
+	if (lane->told_down) {
+		out->kind = MESH_UNREACHABLE;
 		lane->told_down = false;
-	else
+	} else if (lane->told_gone) {
+		out->kind = MESH_GONE;
+		lane->told_gone = false;
+	} else if (lane->told_up) {
+		out->kind = MESH_REACHABLE;
 		lane->told_up = false;
+	} else {
+		return false;
+	}
 	return true;
 }
 

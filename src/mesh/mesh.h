@@ -84,6 +84,9 @@ enum mesh_event_kind {
 	MESH_UNREACHABLE, /* the link of that channel broke, or its queue is
 			   * full.  A paused peer shows only as the latter:
 			   * watch for silence too. */
+	MESH_GONE,        /* the link of that channel broke, and then nobody
+			   * listened there: the peer's process has ended, or
+			   * something between says so.  Once for each break. */
 	MESH_REACHABLE,   /* the link of that channel came up */
 };
 

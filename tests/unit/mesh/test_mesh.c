@@ -168,6 +168,41 @@ static void a_stopped_peer_is_unreachable_and_then_returns(void **state)
 	net_deliver(&nodes[1], &nodes[0], "back");
 }
 
+static size_t gone_within(struct net_node *n, uint64_t ms)
+{
+	uint64_t until = clock_mono_ms() + ms;
+	struct mesh_event ev;
+	size_t count = 0;
+
+	while (clock_mono_ms() < until) {
+		while (mesh_receive(n->mesh, &ev)) {
+			count += ev.kind == MESH_GONE;
+			buf_free(&ev.payload);
+		}
+		usleep(10000);
+	}
+	return count;
+}
+
+static void a_peer_that_ended_is_gone_and_one_that_never_came_is_not(
+    void **state)
+{
+	struct net_node nobody;
+	struct mesh_event ev;
+
+	(void)state;
+	net_meet_all(nodes, 2);
+	net_node_stop(&nodes[1]);
+	for (int c = 0; c < MESH_CHANNELS; c++) {
+		net_event_of(&nodes[0], MESH_GONE, &ev);
+		assert_int_equal(ev.peer, 2);
+	}
+	net_node_init(&nobody, 3);
+	net_meet(&nodes[0], &nobody);
+	/* some dials of each later */
+	assert_int_equal(gone_within(&nodes[0], 1500), 0);
+}
+
 /* The recorded bytes of a message, as an eavesdropper has them. */
 static struct span record(uint8_t *out, const struct net_node *from,
     const struct net_node *to, uint64_t boot, uint64_t counter,
@@ -653,6 +688,7 @@ int main(void)
 	    TEST(chunks_of_256_kib_arrive_whole, two),
 	    TEST(sizes_are_bounded_on_both_sides, two),
 	    TEST(a_stopped_peer_is_unreachable_and_then_returns, two),
+	    TEST(a_peer_that_ended_is_gone_and_one_that_never_came_is_not, two),
 	    TEST(replays_are_dropped_within_a_boot, one),
 	    TEST(replays_across_boots_are_accepted_once, one),
 	    TEST(forgeries_are_rejected_and_counted, one),
