@@ -35,6 +35,7 @@
 #define NODE_SILENT_MS 3000 /* a peer not heard for that long is away */
 #define HAND_OVER_MS 1000   /* at a stop, for another to take the lead */
 #define DRAIN_MS 2000       /* at a stop, for requests under way */
+#define NODE_BEAT_TICKS 5   /* between heartbeats */
 #define NODE_LAG_MAX 1000   /* entries behind: it still counts as caught up */
 
 struct node;
@@ -164,6 +165,11 @@ void peers_set_pace(struct node *n);
 void peers_close(struct node *n);
 /* Does a majority of those heard have another state than this node? */
 void peers_compare(struct node *n);
+
+/* ---- gone.c: a leader whose process has ended ---- */
+
+void gone_heard(struct node *n, uint64_t peer); /* nobody listens there */
+void gone_campaign(struct node *n);             /* if it is time for it */
 
 /* ---- repair.c ---- */
 
@@ -329,6 +335,7 @@ struct node {
 	uint64_t next_tick_ms, next_duty_ms, next_status_ms, next_expiry_ms;
 	uint64_t next_reader_check_ms;
 	uint64_t commit_due_ms; /* 0: nothing pends */
+	uint64_t campaign_ms; /* when, after the leader is gone; 0: it is not */
 
 	raft_id leader;
 	enum raft_state role;

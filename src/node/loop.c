@@ -11,7 +11,6 @@
 #include "base/log_event.h"
 #include "base/metrics.h"
 
-#define TICKS_PER_HEARTBEAT 5
 #define TICKS_MISSED_MAX 3 /* after a pause time goes on, it is not made up */
 #define EXPIRE_MS 50
 #define COMPACT_PATIENCE 10 /* times what is kept, for a peer that needs it */
@@ -178,6 +177,7 @@ static void by_clock(struct node *n)
 {
 	uint64_t now = clock_mono_ms();
 
+	gone_campaign(n);
 	if (due(&n->next_expiry_ms, now, EXPIRE_MS))
 		ops_expire(n);
 	if (due(&n->next_status_ms, now, NODE_STATUS_MS)) {
@@ -296,7 +296,7 @@ static enum code start_raft(struct node *n, struct err *e)
 	struct raft_status st;
 	int rc;
 
-	n->tick_ms = (unsigned)(c->heartbeat_ms / TICKS_PER_HEARTBEAT);
+	n->tick_ms = (unsigned)(c->heartbeat_ms / NODE_BEAT_TICKS);
 	if (n->tick_ms == 0)
 		n->tick_ms = 1;
 	n->configured_tick_ms = n->tick_ms;

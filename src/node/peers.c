@@ -413,6 +413,8 @@ enum code peers_receive(struct node *n, struct err *e)
 		else if (ev.kind == MESH_UNREACHABLE &&
 			 ev.channel == MESH_MESSAGES)
 			raft_report_unreachable(n->raft, ev.peer);
+		else if (ev.kind == MESH_GONE && ev.channel == MESH_MESSAGES)
+			gone_heard(n, ev.peer);
 		buf_free(&ev.payload);
 	}
 	return rc;
