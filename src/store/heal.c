@@ -85,7 +85,8 @@ static enum code open_state(struct store *s, struct err *e)
 	enum code rc = check_pages(s, STATE, &meta_whole, e);
 
 	if (rc == E_OK)
-		rc = env_open(&s->state, s, STATE, ENV_STATE, 0, e);
+		rc =
+		    env_open(&s->state, s, STATE, ENV_STATE, s->state_flags, e);
 	if (rc == E_OK)
 		rc = state_load(s, e);
 	if (rc == E_OK &&

@@ -103,7 +103,7 @@ struct install {
 struct store {
 	char *dir;
 	uint64_t map_size, reserve;
-	unsigned raft_flags;
+	unsigned raft_flags, state_flags;
 	bool has_peers;
 	int lock_fd; /* DIR/store.lock */
 

@@ -271,6 +271,7 @@ enum code store_open(
 	    config->map_size != 0 ? config->map_size : STORE_MAP_SIZE_DEFAULT;
 	s->reserve = config->reserve;
 	s->raft_flags = config->raft_flags;
+	s->state_flags = config->state_flags;
 	s->has_peers = config->has_peers;
 	pthread_mutex_init(&s->lock, NULL);
 	s->dir = strdup(config->dir);

@@ -29,11 +29,11 @@
 struct store;
 
 struct store_config {
-	const char *dir;     /* made if it is not there (0700) */
-	uint64_t map_size;   /* of each environment; 0: the default */
-	uint64_t reserve;    /* store_space_check refuses below it */
-	unsigned raft_flags; /* extra LMDB flags of raft/: tests only */
-	bool has_peers;      /* what is damaged can be had from them */
+	const char *dir;   /* made if it is not there (0700) */
+	uint64_t map_size; /* of each environment; 0: the default */
+	uint64_t reserve;  /* store_space_check refuses below it */
+	unsigned raft_flags, state_flags; /* more of LMDB's: tests only */
+	bool has_peers; /* what is damaged can be had from them */
 };
 
 /* Open, finish an interrupted snapshot installation, verify the pages of both
