@@ -14,4 +14,11 @@ $(GARBAGE): $(B)/obj/tests/load/garbage.o
 	@echo "  LD    $@"
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ -lssl -lcrypto
 
-LOAD_PROGRAMS := $(LOAD) $(GARBAGE)
+# Puts certificates by the million into the directories of stopped nodes.
+FILL := $(B)/bin/quorate-fill
+$(FILL): $(patsubst %,$(B)/obj/tests/load/%.o,fill fill_node) $(call libs_of,node)
+	@mkdir -p $(@D)
+	@echo "  LD    $@"
+	@$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
+
+LOAD_PROGRAMS := $(LOAD) $(GARBAGE) $(FILL)
