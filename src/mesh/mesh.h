@@ -21,7 +21,7 @@
 #define MESH_PEERS_MAX 256
 #define MESH_ADDRESS_MAX 261  /* bytes of "host:port" */
 #define MESH_SEND_MESSAGES 64 /* queued for a peer before a drop */
-#define MESH_SEND_CHUNKS 4    /* the same on the snapshot channel */
+#define MESH_SEND_CHUNKS 16   /* the same on the snapshot channel */
 #define MESH_MESSAGE_MAX_DEFAULT (17U << 20) /* bytes of a payload */
 #define MESH_CHUNK_MAX_DEFAULT (1U << 20)
 #define MESH_QUEUE_COUNT_DEFAULT 4096U

@@ -302,6 +302,8 @@ static void set_gauges(struct node *n, const struct raft_status *st)
 	metric_set(M_term, st->hard.term);
 	metric_set(M_commit_index, st->hard.commit);
 	metric_set(M_applied_index, store_applied(n->store));
+	metric_set(M_log_entries,
+	    store_last_index(n->store) + 1 - store_first_index(n->store));
 	metric_set(M_members, st->conf.voters_n + st->conf.learners_n);
 	look_head(n, &head);
 	metric_set(M_tree_size, head.tree_size);

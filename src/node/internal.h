@@ -354,6 +354,7 @@ struct node {
 	struct peer peers[MESH_PEERS_MAX];
 	size_t peers_n;
 	struct snapshot_in *receiving;
+	uint64_t stale_stream; /* broken off, or refused: of chunks */
 
 	struct {
 		uint64_t ask; /* random; 0: the log is whole */

@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#include <sodium.h>
-
 #include "base/clock.h"
 #include "base/log_event.h"
 #include "base/metrics.h"

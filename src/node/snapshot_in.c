@@ -12,8 +12,9 @@
 #include "base/metrics.h"
 #include "ca/tlog.h"
 
-#define ROW_MAX (64U << 20) /* bytes of a value: a CRL of 1.6 million entries  \
-			     */
+#define ROW_MAX                                                                \
+	(64U << 20) /* bytes of a value: a CRL of 1.6 million entries          \
+		     */
 
 struct snapshot_in {
 	uint64_t from, stream;
@@ -111,6 +112,7 @@ static enum code begin_fresh(struct node *n, struct err *e)
 /* The tables that change come whole with each stream. */
 static enum code begin_again(struct node *n, struct err *e)
 {
+	n->stale_stream = n->receiving->stream;
 	buf_clear(&n->receiving->value);
 	free(n->receiving->message);
 	n->receiving->message = NULL;
@@ -330,8 +332,11 @@ enum code snapshot_in_chunk(
 		return E_OK;
 	if (!peers_fault(rc))
 		return err_set(e, rc, "receiving a snapshot: %s", why.text);
-	log_event(EV_snapshot_refused, "peer=%llu why=\"%s\"",
-	    (unsigned long long)from, why.text);
+	/* Of one that broke off some chunks come late. */
+	if (c->stream != n->stale_stream)
+		log_event(EV_snapshot_refused, "peer=%llu why=\"%s\"",
+		    (unsigned long long)from, why.text);
+	n->stale_stream = c->stream;
 	if (n->receiving != NULL && n->receiving->stream == c->stream)
 		snapshot_in_drop(n);
 	acknowledge(

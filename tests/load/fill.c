@@ -23,8 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sodium.h>
-
 #include "base/clock.h"
 #include "base/text.h"
 #include "pki/pki.h"
@@ -49,7 +47,7 @@ struct fill {
 	struct buf keys[KEYS];
 	struct ca_view *view;
 	char trust_domain[CA_TRUST_DOMAIN_MAX + 1];
-	uint64_t time_ms, first_index;
+	uint64_t first_index;
 	raft_term term;
 	struct batch *batch[2];
 	pthread_barrier_t turn;
@@ -123,22 +121,22 @@ static void ask(
 
 /* ---- Entries ---- */
 
-static void encode(struct fill *f, struct batch *b, size_t k,
+static void encode(const struct fill *f, struct batch *b, size_t k,
     const struct fill_node *by, const struct ca_issue *issue)
 {
 	struct buf *raw = &b->raw[k];
 	struct err e = {0};
 
 	buf_clear(raw);
-	fill_must(wire_issue_encode(raw, f->time_ms, by->id, issue, &e),
+	fill_must(wire_issue_encode(raw, clock_unix_ms(), by->id, issue, &e),
 	    "an entry", &e);
 	b->entries[k].term = f->term;
 	b->entries[k].type = RAFT_ENTRY_NORMAL;
 	b->entries[k].data = (struct raft_span){.p = raw->p, .len = raw->len};
 }
 
-static void take_answer(
-    struct fill *f, struct batch *b, uint64_t first, const struct fill_node *by)
+static void take_answer(const struct fill *f, struct batch *b, uint64_t first,
+    const struct fill_node *by)
 {
 	static struct ca_issue issue;
 	struct signer_answer a;
@@ -174,17 +172,15 @@ static const struct fill_node *signer_of(const struct fill *f, uint64_t i)
 }
 
 /* Leaves first, first + 1, ... */
-static void make_batch(struct fill *f, struct batch *b, uint64_t first)
+static void make_batch(const struct fill *f, struct batch *b, uint64_t first)
 {
 	static struct signer_request r;
-	uint64_t n = f->count - first, now = clock_unix_ms(), ahead;
+	uint64_t n = f->count - first, ahead;
 	struct leaf l;
 	struct err e = {0};
 
 	if (n > FILL_BATCH)
 		n = FILL_BATCH;
-	if (f->time_ms < now)
-		f->time_ms = now;
 	ahead = WINDOW * f->nodes_n;
 	for (uint64_t i = 0; i < n + ahead; i++) {
 		if (i < n) {
@@ -275,7 +271,6 @@ static void prepare(struct fill *f)
 	    (const char *)f->view->trust_domain.p);
 	last = store_last_index(first->store);
 	f->first_index = last + 1;
-	f->time_ms = ca_time_ms(first->ca);
 	if (first->log.term(first->log.ctx, last, &f->term) != RAFT_OK)
 		fill_fail(first->dir, "its log has no end");
 	for (size_t i = 0; i < 2; i++)

@@ -28,6 +28,7 @@ struct fill_node {
 	struct raft_storage log;
 	struct ca_db db;
 	struct ca *ca;
+	char refused[260]; /* the last entry that was, and why; or empty */
 	pthread_t thread;
 };
 
