@@ -442,6 +442,13 @@ books_of() { # node
 		"acknowledged, $(grep -c . <<<"$lost") lost"
 }
 
+# Every node given has the same tree.
+heads_equal() { # node,node...
+	q head --all --server "$(servers "$1")" -o json |
+		jq -e --argjson n "$(wc -w <<<"${1//,/ }")" \
+			'length == $n and (map([.tree_size, .root]) | unique | length) == 1'
+}
+
 books_compare() { # node...
 	local n
 	cut -d' ' -f2,3 "$T/ack" | sort >"$T/acked"

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include <sodium.h>
+
 #include "base/clock.h"
 #include "base/log_event.h"
 #include "base/metrics.h"

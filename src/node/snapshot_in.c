@@ -57,13 +57,17 @@ void snapshot_in_drop(struct node *n)
 
 void snapshot_in_settle(struct node *n)
 {
-	const struct snapshot_in *s = n->receiving;
+	struct snapshot_in *s = n->receiving;
 
-	/* Raft has had its turn: it was installed, or not wanted.  Or the log
-	 * brought all that a broken stream was to bring. */
-	if (s != NULL && (s->whole || store_applied(n->store) >=
-					  s->message->snapshot->index))
+	if (s == NULL)
+		return;
+	/* Installed, or the log brought all that it was to bring.  One that
+	 * raft did not want, for its leader is none any more, is as good as a
+	 * stream that broke at its end. */
+	if (store_applied(n->store) >= s->message->snapshot->index)
 		snapshot_in_drop(n);
+	else
+		s->whole = false;
 }
 
 bool snapshot_in_progress(const struct node *n, uint64_t *have, uint64_t *of)

@@ -236,7 +236,9 @@ void snapshot_out_tick(struct node *n)
 
 		if (s == NULL)
 			continue;
-		if (now - s->progress_ms > GIVE_UP_MS) {
+		/* The next leader sends its own. */
+		if (n->role != RAFT_LEADER ||
+		    now - s->progress_ms > GIVE_UP_MS) {
 			snapshot_out_stop(n, p, false);
 			continue;
 		}

@@ -106,9 +106,6 @@ check "the load ends" node_stop load
 same "nobody was refused for a node's sake" 0 \
 	"$(jq '.errors.permission_denied // 0' "$T/load.json")"
 books_compare "$gone" "$victim" south
-heads_equal() {
-	q head --all --server "$(servers "$gone,$victim,south")" -o json |
-		jq -e 'length == 3 and (map([.tree_size, .root]) | unique | length) == 1'
-}
-check "all three have the same tree" wait_for 10 heads_equal
+check "all three have the same tree" wait_for 10 \
+	heads_equal "$gone,$victim,south"
 finish

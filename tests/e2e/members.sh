@@ -10,12 +10,6 @@ applied() { # node: index
 	status_of "$1" .applied
 }
 
-# Every node given has the same tree, at least as large as the first one's.
-heads_equal() { # node,node...
-	q head --all --server "$(servers "$1")" -o json |
-		jq -e --argjson n "$(wc -w <<<"${1//,/ }")" \
-			'length == $n and (map([.tree_size, .root]) | unique | length) == 1'
-}
 
 # ---- They come ----
 

@@ -22,10 +22,6 @@ goes_on() { # number of the stream, entries that it found
 		sed 's/.*have=//' |
 		awk -v i="$1" -v n="$2" 'NR == i && $1 >= n { f = 1 } END { exit !f }'
 }
-heads_equal() {
-	q head --all --server "$(servers east,west,south,north)" -o json |
-		jq -e 'length == 4 and (map([.tree_size, .root]) | unique | length) == 1'
-}
 led_by() { # node, by whom
 	[[ $(leader "$1") =~ ^($2)$ ]]
 }
@@ -114,7 +110,8 @@ check "and east, who sent, no more" \
 kill -INT "${PID["load"]}"
 wait "${PID["load"]}"
 books_compare north
-check "all four have the same tree" wait_for 10 heads_equal
+check "all four have the same tree" wait_for 10 \
+	heads_equal east,west,south,north
 jq -nc --argjson records "$RECORDS" --argjson start_ms "$start_ms" \
 	--argjson join_ms "$took_ms" --argjson bytes "$received" \
 	--argjson joins_kb "$(cat "$T/memory-north")" \

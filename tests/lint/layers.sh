@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 # folder | project headers it may include | library headers it may include
 table='
 raft|raft|
-src/base|base|sodium
+src/base|base|sodium openssl
 src/ca|base ca|
 src/wire|base ca wire raft|protobuf-c quorate.pb-c
 src/pki|base ca wire pki raft|openssl sodium
