@@ -176,6 +176,9 @@ static void what_is_saved_loads_again(void **state)
 	assert_int_equal(config_set(&a, "raft.heartbeat_ms", "20", &e), E_OK);
 	assert_int_equal(config_set(&a, "raft.election_ms", "99", &e), E_OK);
 	assert_int_equal(config_set(&a, "store.reserve", "3MiB", &e), E_OK);
+	assert_int_equal(
+	    config_set(&a, "raft.compact_after", "2000", &e), E_OK);
+	assert_int_equal(config_set(&a, "commit.min_clusters", "2", &e), E_OK);
 	assert_int_equal(config_set(&a, "log.level", "warn", &e), E_OK);
 	assert_int_equal(config_set(&a, "api_addresses", "x", &e), E_OK);
 	assert_int_equal(config_set(&a, "api_addresses", "y", &e), E_OK);
@@ -186,6 +189,8 @@ static void what_is_saved_loads_again(void **state)
 	assert_int_equal(b.heartbeat_ms, 20);
 	assert_int_equal(b.election_ms, 99);
 	assert_int_equal(b.store_reserve, 3 << 20);
+	assert_int_equal(b.compact_after, 2000);
+	assert_int_equal(b.commit_min_clusters, 2);
 	assert_int_equal(b.log_level, LOG_WARN);
 	assert_int_equal(b.node_id, 7);
 	assert_int_equal(b.api_addresses.n, 2);
