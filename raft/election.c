@@ -82,6 +82,9 @@ void raft_hup(struct raft *r, enum campaign kind)
 	if (RAFT_GUARD(CAMPAIGN_LEADER, r->state == RAFT_LEADER))
 		return;
 	if (!raft_promotable(r) ||
+	    RAFT_GUARD(
+		LEASE_CAMPAIGN, kind != CAMPAIGN_TRANSFER && raft_promised(r) &&
+				    !tracker_only_voter(&r->tracker, r->id)) ||
 	    RAFT_GUARD(CONF_BEFORE_CAMPAIGN, unapplied_conf_change(r))) {
 		raft_tell(r, RAFT_TRACE_NO_HUP, 0, 0, 0);
 		return;

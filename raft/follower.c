@@ -47,6 +47,7 @@ void follower_heartbeat(struct raft *r, const struct raft_message *m)
 	if (raft_fail(r, log_last_index(&r->log, &last)) == RAFT_OK &&
 	    (m->commit <= last || !r->config.repairing))
 		raft_fail(r, log_commit_to(&r->log, m->commit));
+	r->promise_elapsed = 0;
 	raft_send(r, (struct raft_message){.to = m->from,
 			 .type = RAFT_MSG_HEARTBEAT_RESP,
 			 .context = m->context});

@@ -164,6 +164,13 @@
 	X(READ_ANEW, false, ANY,                                               \
 	    "what was answered in an earlier term is forgotten [6.4]")         \
 	X(READ_SAFE, true, SIM, "no lease unless asked for [6.4.1]")           \
+	X(LEASE_ENDS, true, SIM, "a lease ends [6.4.1]")                       \
+	X(LEASE_QUORUM, true, SIM, "a quorum grants a lease [6.4.1]")          \
+	X(LEASE_PROMISE, false, ANY,                                           \
+	    "who a lease stands on elects nobody [6.4.1]")                     \
+	X(LEASE_CAMPAIGN, false, ANY, "nor itself, unless it is told to")      \
+	X(LEASE_TRANSFER, false, ANY,                                          \
+	    "a term in which leadership was handed over has no lease")         \
 	X(LONE_IN_JOINT, true, ANY,                                            \
 	    "one voter and an old half are not one [6.4]")                     \
 	X(LONE_ITSELF, true, ANY, "a removed leader is no lone voter [6.4]")   \

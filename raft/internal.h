@@ -155,10 +155,19 @@ struct read_request {
 	raft_index index; /* commit index when it was asked */
 };
 
+/* Heartbeats that a lease may stand on: when the round left. */
+#define LEASE_BEATS 8
+struct beat {
+	uint64_t round, at_ms;
+};
+
 struct reads {
 	struct read_request *queue; /* in order of round */
 	size_t n, cap;
-	uint64_t rounds;              /* of this term */
+	uint64_t rounds; /* of this term */
+	struct beat beats[LEASE_BEATS];
+	size_t beats_n; /* since the term began: the last ones are kept */
+	bool lease_off; /* a transfer was begun in this term */
 	struct raft_message *waiting; /* for the term's first commit */
 	size_t waiting_n, waiting_cap;
 };
@@ -184,6 +193,8 @@ struct raft {
 	raft_index pending_conf; /* no second change below this [4.1] */
 	size_t uncommitted_size;
 	unsigned election_elapsed, heartbeat_elapsed, election_timeout;
+	unsigned promise_elapsed; /* since a heartbeat was answered, or init */
+	uint64_t now_ms;          /* raft_clock's */
 	uint64_t rng;
 	struct reads reads;
 	struct raft_queue out, after_append, on_advance;
@@ -218,6 +229,8 @@ void raft_become_candidate(struct raft *r);
 void raft_become_pre_candidate(struct raft *r);
 void raft_become_leader(struct raft *r);
 struct raft_hard_state raft_hard(const struct raft *r);
+/* Does another's lease stand on this node?  Then it elects nobody. */
+bool raft_promised(const struct raft *r);
 
 /* election.c */
 enum campaign { CAMPAIGN_PRE, CAMPAIGN_ELECTION, CAMPAIGN_TRANSFER };
@@ -253,7 +266,7 @@ void reads_free(struct reads *s);
 void reads_request(struct raft *r, const struct raft_message *m);
 void reads_ack(struct raft *r, struct progress *p, uint64_t round);
 void reads_release(struct raft *r);
-uint64_t reads_last_round(const struct reads *s);
+uint64_t reads_begin_round(struct raft *r); /* for a heartbeat; 0: none */
 void reads_add_state(struct raft *r, raft_index i, uint64_t context);
 
 /* ready.c */

@@ -85,6 +85,8 @@ void leader_broadcast_append(struct raft *r)
 
 void leader_broadcast_heartbeat(struct raft *r)
 {
+	uint64_t round = reads_begin_round(r);
+
 	for (size_t i = 0; i < r->tracker.n; i++) {
 		struct progress *p = &r->tracker.peers[i];
 		raft_index commit = r->log.committed;
@@ -98,7 +100,7 @@ void leader_broadcast_heartbeat(struct raft *r)
 		raft_send(r, (struct raft_message){.to = p->id,
 				 .type = RAFT_MSG_HEARTBEAT,
 				 .commit = commit,
-				 .context = reads_last_round(&r->reads)});
+				 .context = round});
 	}
 }
 
@@ -404,6 +406,7 @@ static void transfer(struct raft *r, struct progress *p)
 		return;
 	}
 	r->election_elapsed = 0; /* it has one election timeout */
+	r->reads.lease_off = true;
 	r->transferee = p->id;
 	raft_tell(r, RAFT_TRACE_TRANSFER, p->id, 0, 0);
 	raft_fail(r, log_last_index(&r->log, &last));

@@ -317,10 +317,26 @@ static void tick_leader(struct raft *r)
 		leader_leave_joint(r);
 }
 
+/* A leader may read by what this node answered, in this term or before; in this
+ * life, or in one that a crash made it forget. */
+bool raft_promised(const struct raft *r)
+{
+	return r->config.read_mode == RAFT_READ_LEASE &&
+	       r->config.lease_ms != 0 &&
+	       r->promise_elapsed < r->config.election_ticks;
+}
+
+void raft_clock(struct raft *r, uint64_t now_ms)
+{
+	r->now_ms = now_ms;
+}
+
 void raft_tick(struct raft *r)
 {
 	if (r->fatal != RAFT_OK)
 		return;
+	if (r->promise_elapsed < r->config.election_ticks)
+		r->promise_elapsed++;
 	if (r->state == RAFT_LEADER)
 		tick_leader(r);
 	else
@@ -408,6 +424,12 @@ static void storage_appended(struct raft *r, const struct raft_message *m)
 
 static int step(struct raft *r, const struct raft_message *m)
 {
+	if ((m->type == RAFT_MSG_VOTE || m->type == RAFT_MSG_PRE_VOTE) &&
+	    m->context != RAFT_CAMPAIGN_TRANSFER_CONTEXT &&
+	    RAFT_GUARD(LEASE_PROMISE, raft_promised(r))) {
+		raft_tell(r, RAFT_TRACE_IGNORED, m->from, 0, 0);
+		return r->fatal;
+	}
 	if (m->term > r->term) {
 		if (!step_newer(r, m))
 			return r->fatal;

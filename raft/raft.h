@@ -268,7 +268,7 @@ struct raft_trace {
 
 enum raft_read_mode {
 	RAFT_READ_SAFE,  /* a round of heartbeats confirms the leader [6.4] */
-	RAFT_READ_LEASE, /* trusts the clocks: drift and pauses break it */
+	RAFT_READ_LEASE, /* trusts the clocks: see lease_ms */
 };
 
 struct raft_config {
@@ -285,6 +285,13 @@ struct raft_config {
 					are dropped */
 	bool check_quorum, pre_vote;
 	enum raft_read_mode read_mode; /* LEASE needs check_quorum */
+	/* With LEASE: for so long after a heartbeat left that a quorum then
+	 * answered, a leader reads without another round [6.4.1].  Nobody who
+	 * answered helps to elect another for election_ticks, which must be
+	 * longer by every node's clock, less one tick; and all members must
+	 * have a lease_ms.  0: a lease lasts until CheckQuorum ends it, as in
+	 * etcd, and that is up to an election timeout too late. */
+	uint64_t lease_ms;
 	bool disable_proposal_forwarding;
 	bool disable_conf_change_validation;
 	bool step_down_on_removal;
@@ -324,6 +331,10 @@ void raft_free(struct raft *r); /* NULL is fine */
 /* ---- Events ---- */
 
 void raft_tick(struct raft *r); /* one tick of the caller's clock */
+/* Where there is a lease_ms, after what may ask for a read has come in and
+ * before raft_read_index or raft_step: the caller's clock, which goes on while
+ * the process stands still, and never back. */
+void raft_clock(struct raft *r, uint64_t now_ms);
 /* A message from a peer, or a response to a storage message.  The bytes are
  * copied.  RAFT_EINVAL: local types, which peers may not send. */
 int raft_step(struct raft *r, const struct raft_message *m);

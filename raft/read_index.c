@@ -16,6 +16,8 @@ void reads_reset(struct reads *s)
 {
 	s->n = 0;
 	s->rounds = 0; /* answers of an earlier term are ignored */
+	s->beats_n = 0;
+	s->lease_off = false;
 	waiting_drop(s);
 }
 
@@ -26,9 +28,34 @@ void reads_free(struct reads *s)
 	*s = (struct reads){0};
 }
 
-uint64_t reads_last_round(const struct reads *s)
+static bool has_lease(const struct raft *r)
 {
-	return s->n == 0 ? 0 : s->queue[s->n - 1].round;
+	return r->config.read_mode == RAFT_READ_LEASE &&
+	       r->config.lease_ms != 0;
+}
+
+/* Heartbeats close to each other count as the first of them, so that those
+ * that are kept reach back as far as a lease does. */
+static void note_beat(struct raft *r)
+{
+	struct reads *s = &r->reads;
+	uint64_t apart = r->config.lease_ms / (LEASE_BEATS - 1);
+
+	if (s->beats_n == 0 ||
+	    r->now_ms > s->beats[(s->beats_n - 1) % LEASE_BEATS].at_ms + apart)
+		s->beats[s->beats_n++ % LEASE_BEATS] =
+		    (struct beat){s->rounds, r->now_ms};
+}
+
+uint64_t reads_begin_round(struct raft *r)
+{
+	struct reads *s = &r->reads;
+
+	if (!has_lease(r))
+		return s->n == 0 ? 0 : s->queue[s->n - 1].round;
+	s->rounds++;
+	note_beat(r);
+	return s->rounds;
 }
 
 void reads_add_state(struct raft *r, raft_index i, uint64_t context)
@@ -102,31 +129,6 @@ static void enqueue(struct raft *r, const struct raft_message *m)
 	leader_broadcast_heartbeat(r);
 }
 
-void reads_request(struct raft *r, const struct raft_message *m)
-{
-	/* Before the term's first commit a leader does not know what is
-	 * committed [6.4, step 1]. */
-	if (!RAFT_GUARD(READ_OWN_TERM, leader_committed_own_term(r))) {
-		wait_for_commit(r, m);
-		return;
-	}
-	/* A leader that was removed and has not noticed is no lone voter. */
-	if (tracker_only_voter(&r->tracker, r->id) ||
-	    RAFT_GUARD(READ_SAFE, r->config.read_mode == RAFT_READ_LEASE))
-		answer(r, m->from, r->log.committed, m->context);
-	else
-		enqueue(r, m);
-}
-
-void reads_release(struct raft *r)
-{
-	struct reads *s = &r->reads;
-
-	for (size_t i = 0, n = s->waiting_n; i < n; i++)
-		reads_request(r, &s->waiting[i]);
-	waiting_drop(s);
-}
-
 struct asked {
 	const struct raft *r;
 	uint64_t round;
@@ -143,6 +145,55 @@ static int says_acked(const void *arg, raft_id id)
 	return p != NULL && RAFT_GUARD(READ_ROUND, p->read_round >= a->round)
 		   ? VOTE_YES
 		   : VOTE_NONE;
+}
+
+/* Has a quorum answered a heartbeat that left less than a lease ago [6.4.1]?  A
+ * call to take over may come late, and who follows it is held by no promise:
+ * a term in which one was sent has no lease. */
+static bool lease_stands(struct raft *r)
+{
+	const struct reads *s = &r->reads;
+
+	if (!has_lease(r))
+		return r->config.read_mode == RAFT_READ_LEASE;
+	if (RAFT_GUARD(LEASE_TRANSFER, s->lease_off))
+		return false;
+	for (size_t i = 0; i < LEASE_BEATS && i < s->beats_n; i++) {
+		const struct beat *b = &s->beats[i];
+		struct asked a = {r, b->round};
+
+		if (RAFT_GUARD(LEASE_ENDS,
+			r->now_ms < b->at_ms + r->config.lease_ms) &&
+		    RAFT_GUARD(LEASE_QUORUM,
+			tracker_tally(&r->tracker, says_acked, &a) == VOTE_WON))
+			return true;
+	}
+	return false;
+}
+
+void reads_request(struct raft *r, const struct raft_message *m)
+{
+	/* Before the term's first commit a leader does not know what is
+	 * committed [6.4, step 1]. */
+	if (!RAFT_GUARD(READ_OWN_TERM, leader_committed_own_term(r))) {
+		wait_for_commit(r, m);
+		return;
+	}
+	/* A leader that was removed and has not noticed is no lone voter. */
+	if (tracker_only_voter(&r->tracker, r->id) ||
+	    RAFT_GUARD(READ_SAFE, lease_stands(r)))
+		answer(r, m->from, r->log.committed, m->context);
+	else
+		enqueue(r, m);
+}
+
+void reads_release(struct raft *r)
+{
+	struct reads *s = &r->reads;
+
+	for (size_t i = 0, n = s->waiting_n; i < n; i++)
+		reads_request(r, &s->waiting[i]);
+	waiting_drop(s);
 }
 
 /* A heartbeat of round k confirms every request up to k. */

@@ -33,6 +33,7 @@ void client_read(struct node *n)
 	w->read =
 	    sim_grow(w->read, &w->read_cap, w->read_n + 1, sizeof(*w->read));
 	w->read[w->read_n++] = r;
+	raft_clock(n->raft, w->now);
 	raft_read_index(n->raft, r.context);
 }
 

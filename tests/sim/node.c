@@ -45,6 +45,8 @@ void node_boot(struct node *n)
 	    .max_uncommitted_size = t->max_uncommitted,
 	    .check_quorum = t->check_quorum,
 	    .pre_vote = t->pre_vote,
+	    .read_mode = t->lease_ms != 0 ? RAFT_READ_LEASE : RAFT_READ_SAFE,
+	    .lease_ms = t->lease_ms,
 	    .step_down_on_removal = t->step_down,
 	    .async_storage = true,
 	    .trace = on_trace,
@@ -237,6 +239,7 @@ void node_free(struct node *n)
 void node_step(struct node *n, const struct raft_message *m)
 {
 	say_message(n, "<-", m);
+	raft_clock(n->raft, n->w->now);
 	raft_step(n->raft, m);
 }
 

@@ -16,6 +16,7 @@
 #define SIM_DATA 64 /* bytes of an entry, at most */
 #define SIM_BURST 4 /* entries of one proposal, at most */
 #define SIM_TICK_MS 20
+#define SIM_TICK_LEAST_MS 14 /* of a clock that is fast */
 #define SIM_ELECTION_TICKS 10
 
 /* X(name, what it counts).  Each kind must happen often over a long run. */
@@ -189,7 +190,8 @@ struct tuning { /* drawn anew for each seed */
 	unsigned client_ms, nemesis_ms, run_ms;
 	unsigned lazy_ready, flush, read; /* per cent */
 	bool pre_vote, check_quorum, step_down;
-	bool burst; /* a paused node gets all its ticks at once */
+	unsigned lease_ms; /* 0: reads take a round */
+	bool burst;        /* a paused node gets all its ticks at once */
 	enum sim_story story;
 	bool slow_apply, changes, crashes, cuts, pauses, compaction;
 	bool clogs, skew, slow_disks, disk_errors, full_disks, losses,

@@ -123,6 +123,7 @@ static void tick(struct world *w, struct event *e)
 
 	if (!n->up || e->incarnation != n->incarnation)
 		return;
+	raft_clock(n->raft, w->now);
 	for (; n->missed_ticks > 0; n->missed_ticks--)
 		raft_tick(n->raft);
 	raft_tick(n->raft);
@@ -218,7 +219,7 @@ void sim_new_node(struct world *w)
 	n->id = w->nodes;
 	n->tick_ms = SIM_TICK_MS;
 	if (w->t.skew && sim_chance(w, 70)) {
-		n->tick_ms = 14 + sim_below(w, 15);
+		n->tick_ms = SIM_TICK_LEAST_MS + sim_below(w, 15);
 		w->count[SIM_SKEW]++;
 	}
 }

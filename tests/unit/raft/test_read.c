@@ -456,6 +456,157 @@ static void a_lease_ends_when_no_quorum_is_heard(void **state)
 	cluster_free(c);
 }
 
+#define LEASE_MS 100
+
+static void timed_leases(struct raft_config *c)
+{
+	c->read_mode = RAFT_READ_LEASE;
+	c->lease_ms = LEASE_MS;
+}
+
+/* Nobody elects anyone within an election timeout of its start. */
+static struct cluster *cluster_with_leases(void)
+{
+	struct cluster *c = cluster_new(3, timed_leases);
+
+	for (raft_id id = 1; id <= 3; id++) {
+		raft_set_election_timeout(node(c, id), 20);
+		cluster_tick(c, id, 10);
+	}
+	cluster_elect(c, 1);
+	return c;
+}
+
+static void beat(struct cluster *c, uint64_t at_ms)
+{
+	raft_clock(node(c, 1), at_ms);
+	cluster_tick(c, 1, 1);
+}
+
+static void read_at(struct cluster *c, uint64_t at_ms, uint64_t context)
+{
+	cluster_hush(c);
+	raft_clock(node(c, 1), at_ms);
+	raft_read_index(node(c, 1), context);
+	cluster_settle(c);
+}
+
+static void a_lease_is_as_long_as_its_heartbeat_is_old(void **state)
+{
+	struct cluster *c = cluster_with_leases();
+
+	(void)state;
+	c->tell = TELL_SENT;
+	beat(c, 1000);
+	raft_clock(node(c, 1), 1050); /* the answers come then */
+	cluster_settle(c);
+	read_at(c, 1099, 5);
+	cluster_expect(c, "n1 read 5 at 2\n");
+	cluster_isolate(c, 1);
+	read_at(c, 1100, 6);
+	cluster_expect(c, "1>2 Heartbeat t2 c2 x3\n"
+			  "1>3 Heartbeat t2 c2 x3\n");
+	cluster_free(c);
+}
+
+static void a_heartbeat_that_no_quorum_answers_grants_no_lease(void **state)
+{
+	struct cluster *c = cluster_with_leases();
+
+	(void)state;
+	cluster_isolate(c, 1);
+	beat(c, 1000);
+	cluster_settle(c);
+	read_at(c, 1001, 5);
+	cluster_expect(c, "");
+	cluster_heal(c);
+	cluster_cut(c, 1, 2);
+	beat(c, 1010);
+	cluster_settle(c);
+	read_at(c, 1011, 6); /* what was asked before is confirmed too */
+	cluster_expect(c, "n1 read 6 at 2\n");
+	cluster_free(c);
+}
+
+static void a_read_without_a_lease_brings_one(void **state)
+{
+	struct cluster *c = cluster_with_leases();
+
+	(void)state;
+	c->tell = TELL_SENT;
+	read_at(c, 1000, 5);
+	cluster_expect(c, "1>2 Heartbeat t2 c2 x2\n"
+			  "1>3 Heartbeat t2 c2 x2\n"
+			  "2>1 HeartbeatResp t2 x2\n"
+			  "3>1 HeartbeatResp t2 x2\n"
+			  "n1 read 5 at 2\n");
+	read_at(c, 1099, 6);
+	cluster_expect(c, "n1 read 6 at 2\n");
+	cluster_free(c);
+}
+
+/* A crash does not end what was promised, for nobody remembers it. */
+static void who_answered_a_heartbeat_elects_nobody(void **state)
+{
+	struct cluster *c = cluster_with_leases();
+
+	(void)state;
+	cluster_isolate(c, 3);
+	beat(c, 1000);
+	cluster_settle(c);
+	cluster_isolate(c, 1);
+	cluster_cut(c, 3, 1);
+	cluster_crash(c, 2);
+	cluster_start(c, 2);
+	raft_set_election_timeout(node(c, 2), 20);
+	cluster_tick(c, 2, 9);
+	cluster_hush(c);
+	cluster_step(c, 2,
+	    (struct raft_message){.type = RAFT_MSG_VOTE,
+		.from = 3,
+		.to = 2,
+		.term = 3,
+		.index = 2,
+		.log_term = 2});
+	raft_campaign(node(c, 2));
+	cluster_settle(c);
+	assert_int_equal(cluster_status(c, 2).hard.term, 2);
+	assert_int_equal(cluster_status(c, 2).state, RAFT_FOLLOWER);
+	cluster_tick(c, 2, 1);
+	cluster_step(c, 2,
+	    (struct raft_message){.type = RAFT_MSG_VOTE,
+		.from = 3,
+		.to = 2,
+		.term = 3,
+		.index = 2,
+		.log_term = 2});
+	cluster_settle(c);
+	assert_int_equal(cluster_status(c, 2).hard.vote, 3);
+	cluster_free(c);
+}
+
+/* The call to take over may come late, and its votes wait for nothing. */
+static void a_term_with_a_transfer_has_no_lease(void **state)
+{
+	struct cluster *c = cluster_with_leases();
+
+	(void)state;
+	raft_transfer_leader(node(c, 1), 2);
+	cluster_ready(c, 1);
+	cluster_drop(c);
+	for (uint64_t t = 0; t < 12; t++) { /* it is off */
+		beat(c, 1000 + t);
+		cluster_settle(c);
+	}
+	assert_int_equal(cluster_status(c, 1).transferee, 0);
+	c->tell = TELL_SENT;
+	cluster_isolate(c, 1);
+	read_at(c, 1012, 5);
+	cluster_expect(c, "1>2 Heartbeat t2 c2 x14\n"
+			  "1>3 Heartbeat t2 c2 x14\n");
+	cluster_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -474,6 +625,12 @@ int main(void)
 	    cmocka_unit_test(a_removed_leader_is_no_lone_voter),
 	    cmocka_unit_test(a_lease_trusts_the_clock_and_a_round_does_not),
 	    cmocka_unit_test(a_lease_ends_when_no_quorum_is_heard),
+	    cmocka_unit_test(a_lease_is_as_long_as_its_heartbeat_is_old),
+	    cmocka_unit_test(
+		a_heartbeat_that_no_quorum_answers_grants_no_lease),
+	    cmocka_unit_test(a_read_without_a_lease_brings_one),
+	    cmocka_unit_test(who_answered_a_heartbeat_elects_nobody),
+	    cmocka_unit_test(a_term_with_a_transfer_has_no_lease),
 	    cmocka_unit_test(an_answer_says_nothing_of_a_later_round),
 	    cmocka_unit_test(a_voter_in_a_joint_is_no_lone_voter),
 	    cmocka_unit_test(a_leader_elected_again_has_no_answers_yet),
