@@ -31,6 +31,11 @@ uint64_t clock_mono_us(void)
 	return read_us(CLOCK_MONOTONIC);
 }
 
+uint64_t clock_boot_ms(void)
+{
+	return read_us(CLOCK_BOOTTIME) / 1000;
+}
+
 void random_bytes(void *p, size_t len)
 {
 	randombytes_buf(p, len);

@@ -18,6 +18,7 @@ const struct config_key config_keys[CONFIG_KEYS] = {
 };
 
 const char *const config_levels[4] = {"debug", "info", "warn", "error"};
+const char *const config_reads[2] = {"safe", "lease"};
 
 const char *config_full_name(const struct config_key *k, char out[64])
 {
@@ -61,6 +62,7 @@ const char *config_expect(const struct config_key *k, char out[128])
 		    (unsigned long long)k->max);
 		break;
 	case KIND_LEVEL: return "one of debug, info, warn, error";
+	case KIND_READS: return "safe or lease";
 	case KIND_COUNT:
 	case KIND_PORT:
 	case KIND_MS:
@@ -178,6 +180,17 @@ static bool set_level(enum log_level *field, const char *s)
 	return false;
 }
 
+static bool set_reads(enum config_reads *field, const char *s)
+{
+	for (size_t i = 0; i < sizeof(config_reads) / sizeof(config_reads[0]);
+	     i++)
+		if (strcmp(s, config_reads[i]) == 0) {
+			*field = (enum config_reads)i;
+			return true;
+		}
+	return false;
+}
+
 static bool text_fits(const struct config_key *k, const char *s)
 {
 	if (k->kind == KIND_NAME)
@@ -207,6 +220,7 @@ enum code config_set_value(
 	case KIND_MS:
 	case KIND_SIZE: ok = set_number(k, field, s); break;
 	case KIND_LEVEL: ok = set_level(field, s); break;
+	case KIND_READS: ok = set_reads(field, s); break;
 	case KIND_LIST:
 		ok = ((struct config_list *)field)->n < k->max &&
 		     strlen(s) > 0 && strlen(s) <= 253;

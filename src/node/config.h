@@ -11,6 +11,8 @@ struct config_list {
 	size_t n;
 };
 
+enum config_reads { READS_SAFE, READS_LEASE };
+
 /* Every string is owned and never NULL; config_free frees them. */
 struct config {
 #define CONFIG_TEXT char *
@@ -22,6 +24,7 @@ struct config {
 #define CONFIG_SIZE uint64_t /* bytes */
 #define CONFIG_LIST struct config_list
 #define CONFIG_LEVEL enum log_level
+#define CONFIG_READS enum config_reads
 #define KEY(field, section, key, kind, def, min, max, help) CONFIG_##kind field;
 #include "node/config.def"
 #undef KEY

@@ -13,7 +13,8 @@ enum kind {
 	KIND_MS,
 	KIND_SIZE,
 	KIND_LIST,
-	KIND_LEVEL
+	KIND_LEVEL,
+	KIND_READS
 };
 
 struct config_key {
@@ -34,6 +35,7 @@ enum {
 
 extern const struct config_key config_keys[CONFIG_KEYS];
 extern const char *const config_levels[4]; /* by enum log_level */
+extern const char *const config_reads[2];  /* by enum config_reads */
 
 /* "section.key" into out, which is returned. */
 const char *config_full_name(const struct config_key *k, char out[64]);

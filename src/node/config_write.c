@@ -61,6 +61,10 @@ static void write_value(
 		break;
 	case KIND_SIZE: write_size(out, *(const uint64_t *)field); break;
 	case KIND_LIST: write_list(out, field); break;
+	case KIND_READS:
+		buf_add_str(
+		    out, config_reads[*(const enum config_reads *)field]);
+		break;
 	case KIND_LEVEL:
 		buf_add_str(out, config_levels[*(const enum log_level *)field]);
 		break;

@@ -11,7 +11,6 @@
 #include "base/log_event.h"
 #include "base/metrics.h"
 
-#define TICKS_MISSED_MAX 3 /* after a pause time goes on, it is not made up */
 #define EXPIRE_MS 50
 #define COMPACT_PATIENCE 10 /* times what is kept, for a peer that needs it */
 #define READER_CHECK_MS 60000
@@ -148,7 +147,7 @@ static enum code commit(struct node *n, struct err *e)
 
 static void tick(struct node *n, uint64_t now)
 {
-	for (int i = 0; i < TICKS_MISSED_MAX && now >= n->next_tick_ms; i++) {
+	for (int i = 0; i < PACE_TICKS_AT_ONCE && now >= n->next_tick_ms; i++) {
 		raft_tick(n->raft);
 		n->next_tick_ms += n->tick_ms;
 	}
@@ -218,6 +217,7 @@ static enum code turn(struct node *n, struct err *e)
 	tick(n, clock_mono_ms());
 	if ((rc = ops_sign(n, e)) != E_OK || (rc = peers_receive(n, e)) != E_OK)
 		return rc;
+	raft_clock(n->raft, clock_boot_ms());
 	reads_ask(n);
 	ops_submit(n);
 	if ((rc = ready(n, e)) != E_OK || (rc = commit(n, e)) != E_OK)
@@ -302,6 +302,10 @@ static enum code start_raft(struct node *n, struct err *e)
 	n->configured_tick_ms = n->tick_ms;
 	r.heartbeat_ticks = (unsigned)(c->heartbeat_ms / n->tick_ms);
 	r.election_ticks = (unsigned)(c->election_ms / n->tick_ms);
+	if (c->reads == READS_LEASE) {
+		r.read_mode = RAFT_READ_LEASE;
+		r.lease_ms = pace_lease_ms(r.election_ticks, n->tick_ms);
+	}
 	store_raft_storage(n->store, &r.storage);
 	rc = raft_init(&n->raft, &r);
 	if (rc != RAFT_OK)

@@ -1,6 +1,7 @@
 #include "node/pace.h"
 
 #define WINDOW_MS 15000
+#define DRIFT_PERCENT 10
 
 void rtt_note(struct rtt *r, uint64_t now_ms, uint64_t ms)
 {
@@ -33,4 +34,12 @@ unsigned pace_tick_ms(
 		want = PACE_MAX * election_ms;
 	return (
 	    unsigned)((configured_ms * want + election_ms - 1) / election_ms);
+}
+
+uint64_t pace_lease_ms(unsigned election_ticks, unsigned tick_ms)
+{
+	/* The first tick may come right after the heartbeat, and with it those
+	 * that were missed before it. */
+	return (uint64_t)(election_ticks - 1 - PACE_TICKS_AT_ONCE) * tick_ms *
+	       (100 - DRIFT_PERCENT) / 100;
 }

@@ -21,4 +21,12 @@ uint64_t rtt_ms(const struct rtt *r); /* 0: not known */
 unsigned pace_tick_ms(
     unsigned configured_ms, uint64_t election_ms, uint64_t farthest_rtt_ms);
 
+/* After a pause time goes on: no more of what was missed is made up. */
+#define PACE_TICKS_AT_ONCE 3
+
+/* How long a leader may read after a heartbeat left that a quorum answered:
+ * less than any of them waits before an election, if no clock of theirs is more
+ * than a tenth faster than the leader's. */
+uint64_t pace_lease_ms(unsigned election_ticks, unsigned tick_ms);
+
 #endif

@@ -363,6 +363,7 @@ static enum code on_raft(
 	}
 	if (no_room(n, m) || time_is_off(n, m))
 		return E_OK;
+	raft_clock(n->raft, clock_boot_ms());
 	rc = raft_step(n->raft, m);
 	if (rc == RAFT_ENOMEM || rc == RAFT_EIO)
 		return err_set(e, E_IO, "raft: %s", raft_strerror(rc));

@@ -33,6 +33,7 @@ static void a_minimal_file_gets_every_default(void **state)
 	assert_int_equal(c.election_ms, 1000);
 	assert_int_equal(c.store_reserve, 256 << 20);
 	assert_int_equal(c.log_level, LOG_INFO);
+	assert_int_equal(c.reads, READS_SAFE);
 	config_free(&c);
 }
 
@@ -106,6 +107,9 @@ static void errors_say_where_what_and_what_is_allowed(void **state)
 	    {BASE "log: {level: loud}\n",
 		"node.yaml:3: log.level is \"loud\", expected one of debug, "
 		"info, warn, error"},
+	    {BASE "raft: {reads: stale}\n",
+		"node.yaml:3: raft.reads is \"stale\", expected safe or "
+		"lease"},
 	    {BASE "api_addresses: 10.0.0.1\n",
 		"node.yaml:3: api_addresses: Expecting SEQUENCE, got event: "
 		"SCALAR; expected a list of at most 64 strings"},
@@ -176,6 +180,7 @@ static void what_is_saved_loads_again(void **state)
 	assert_int_equal(config_set(&a, "raft.heartbeat_ms", "20", &e), E_OK);
 	assert_int_equal(config_set(&a, "raft.election_ms", "99", &e), E_OK);
 	assert_int_equal(config_set(&a, "store.reserve", "3MiB", &e), E_OK);
+	assert_int_equal(config_set(&a, "raft.reads", "lease", &e), E_OK);
 	assert_int_equal(
 	    config_set(&a, "raft.compact_after", "2000", &e), E_OK);
 	assert_int_equal(config_set(&a, "commit.min_clusters", "2", &e), E_OK);
@@ -189,6 +194,7 @@ static void what_is_saved_loads_again(void **state)
 	assert_int_equal(b.heartbeat_ms, 20);
 	assert_int_equal(b.election_ms, 99);
 	assert_int_equal(b.store_reserve, 3 << 20);
+	assert_int_equal(b.reads, READS_LEASE);
 	assert_int_equal(b.compact_after, 2000);
 	assert_int_equal(b.commit_min_clusters, 2);
 	assert_int_equal(b.log_level, LOG_WARN);

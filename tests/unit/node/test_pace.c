@@ -57,6 +57,14 @@ static void ten_round_trips_fit_before_an_election(void **state)
 		    rows[i].want);
 }
 
+/* By a clock that is a tenth slow, and less the ticks that come at once. */
+static void a_lease_ends_before_an_election_can(void **state)
+{
+	(void)state;
+	assert_int_equal(pace_lease_ms(50, 20), 828);
+	assert_int_equal(pace_lease_ms(15, 2), 19);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -64,6 +72,7 @@ int main(void)
 	    cmocka_unit_test(
 		a_way_that_became_longer_is_noticed_in_half_a_minute),
 	    cmocka_unit_test(ten_round_trips_fit_before_an_election),
+	    cmocka_unit_test(a_lease_ends_before_an_election_can),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
