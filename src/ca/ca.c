@@ -159,17 +159,24 @@ static enum code dispatch(struct ca *ca, const struct ca_entry *en,
 /* Leaf ▣: u8 version, u64 index, SHA-256(entry), u8 outcome, SHA-256(effect).
  */
 #define LEAF_LEN (1 + 8 + SHA256_LEN + 1 + SHA256_LEN)
-static enum code append_leaf(
-    struct ca *ca, const struct ca_record *rec, struct err *e)
+void record_leaf(uint8_t out[SHA256_LEN], const struct ca_record *rec)
 {
-	uint8_t leaf[LEAF_LEN], hash[SHA256_LEN];
+	uint8_t leaf[LEAF_LEN];
 
 	leaf[0] = CA_FORMAT_VERSION;
 	put_u64be(leaf + 1, rec->index);
 	sha256_of(leaf + 9, rec->raw);
 	leaf[9 + SHA256_LEN] = (uint8_t)rec->outcome;
 	memcpy(leaf + 10 + SHA256_LEN, rec->effect, SHA256_LEN);
-	tlog_leaf(hash, span_of(leaf, sizeof(leaf)));
+	tlog_leaf(out, span_of(leaf, sizeof(leaf)));
+}
+
+static enum code append_leaf(
+    struct ca *ca, const struct ca_record *rec, struct err *e)
+{
+	uint8_t hash[SHA256_LEN];
+
+	record_leaf(hash, rec);
 	return tlog_append(ca, hash, e);
 }
 
@@ -200,6 +207,12 @@ static enum code put_record(
 	    ca, CA_T_RECORD, span_of(key, sizeof(key)), buf_span(&ca->row), e);
 }
 
+static enum code put_derived(
+    void *arg, enum ca_table t, struct span key, struct span val, struct err *e)
+{
+	return state_put(arg, t, key, val, e);
+}
+
 enum code ca_apply(struct ca *ca, uint64_t index, const struct ca_entry *entry,
     struct span raw, struct ca_result *out, struct err *e)
 {
@@ -225,7 +238,7 @@ enum code ca_apply(struct ca *ca, uint64_t index, const struct ca_entry *entry,
 	sha256_end(&ca->effect, row.record.effect);
 	sha256_init(&ca->effect);
 	if ((rc = put_record(ca, &row, e)) != E_OK ||
-	    (rc = issue_index(ca, &row, e)) != E_OK ||
+	    (rc = derived_rows(&row, put_derived, ca, e)) != E_OK ||
 	    (rc = append_leaf(ca, &row.record, e)) != E_OK)
 		return rc;
 	ca->meta.applied = index;
@@ -242,27 +255,6 @@ enum code ca_head(const struct ca *ca, struct ca_head *out, struct err *e)
 	out->tree_size = ca->meta.tree_size;
 	memcpy(out->state_digest, ca->meta.digest, SHA256_LEN);
 	return tlog_root(ca, ca->meta.tree_size, out->root, e);
-}
-
-enum code each_row(
-    const struct ca *ca, enum ca_table t, row_fn *fn, void *arg, struct err *e)
-{
-	uint8_t at[CA_DB_KEY_MAX];
-	struct span key, val, from = SPAN_EMPTY;
-	bool after = false;
-	enum code rc;
-
-	while ((rc = ca->db.ops->seek(
-		    ca->db.ctx, t, from, after, &key, &val, e)) == E_OK) {
-		if (key.len > sizeof(at))
-			return err_set(e, E_CORRUPT, "a key is too long");
-		memcpy(at, key.p, key.len);
-		if ((rc = fn(arg, t, key, val, e)) != E_OK)
-			return rc;
-		from = span_of(at, key.len);
-		after = true;
-	}
-	return rc == E_NOTFOUND ? E_OK : rc;
 }
 
 static enum code sum_row(
@@ -282,7 +274,8 @@ enum code ca_digest_rows(
 	memset(out, 0, SHA256_LEN);
 	for (size_t i = 0; rc == E_OK && i < all_tables_n; i++)
 		if (state_counts(all_tables[i], SPAN_EMPTY))
-			rc = each_row(ca, all_tables[i], sum_row, out, e);
+			rc = each_row(
+			    ca->db, all_tables[i], SPAN_EMPTY, sum_row, out, e);
 	return rc;
 }
 
@@ -320,7 +313,7 @@ enum code ca_restore_row(struct ca *ca, enum ca_table t, struct span key,
 		ca->meta.genesis_ms = row.record.time_ms;
 		ca->started = true;
 	}
-	if ((rc = issue_index(ca, &row, e)) != E_OK)
+	if ((rc = derived_rows(&row, put_derived, ca, e)) != E_OK)
 		return rc;
 	return append_leaf(ca, &row.record, e);
 }
@@ -365,6 +358,27 @@ static enum code check_scalars(
 			  : rc;
 }
 
+enum code state_agrees(struct ca *ca, const struct ca_meta *built, bool started,
+    const uint8_t digest[SHA256_LEN], struct err *e)
+{
+	enum code rc;
+
+	if (built->tree_size != ca->meta.tree_size)
+		return err_set(e, E_CORRUPT,
+		    "the state has %llu records, its tree %llu leaves",
+		    (unsigned long long)built->tree_size,
+		    (unsigned long long)ca->meta.tree_size);
+	if (memcmp(digest, ca->meta.digest, SHA256_LEN) != 0)
+		return err_set(e, E_CORRUPT,
+		    "the state's rows do not add up to its state digest");
+	if (started != ca->started)
+		return err_set(e, E_CORRUPT,
+		    "the state's records and its policy disagree");
+	if ((rc = crl_check_bytes(ca, e)) != E_OK)
+		return rc;
+	return check_scalars(ca, built, e);
+}
+
 enum code ca_restore_check(struct ca *ca, struct err *e)
 {
 	struct ca_meta built = ca->meta;
@@ -381,20 +395,7 @@ enum code ca_restore_check(struct ca *ca, struct err *e)
 		return rc;
 	ca->started = ca->meta.policy_version != 0;
 	small_changed(ca);
-	if (built.tree_size != ca->meta.tree_size)
-		return err_set(e, E_CORRUPT,
-		    "the state has %llu records, its tree %llu leaves",
-		    (unsigned long long)built.tree_size,
-		    (unsigned long long)ca->meta.tree_size);
-	if (memcmp(digest, ca->meta.digest, SHA256_LEN) != 0)
-		return err_set(e, E_CORRUPT,
-		    "the state's rows do not add up to its state digest");
-	if (started != ca->started)
-		return err_set(e, E_CORRUPT,
-		    "the state's records and its policy disagree");
-	if ((rc = crl_check_bytes(ca, e)) != E_OK)
-		return rc;
-	return check_scalars(ca, &built, e);
+	return state_agrees(ca, &built, started, digest, e);
 }
 
 /* ---- Reads -------------------------------------------------------------- */
@@ -442,10 +443,9 @@ enum code ca_record_by_serial(const struct ca *ca,
 	return ca_record_get(ca, get_u64be(val.p), out, e);
 }
 
-/* The next record of anybody that issued a certificate, or that took effect and
- * issued none. */
-static enum code next_record(const struct ca *ca, bool issued, uint64_t after,
-    struct ca_record *out, struct err *e)
+/* The next record of anybody that issued a certificate. */
+static enum code next_issued(
+    const struct ca *ca, uint64_t after, struct ca_record *out, struct err *e)
 {
 	uint8_t at[8];
 	struct span key, val;
@@ -453,7 +453,6 @@ static enum code next_record(const struct ca *ca, bool issued, uint64_t after,
 
 	for (;;) {
 		struct record_row row = {0};
-		bool took;
 
 		put_u64be(at, after);
 		rc = ca->db.ops->seek(ca->db.ctx, CA_T_RECORD,
@@ -464,10 +463,7 @@ static enum code next_record(const struct ca *ca, bool issued, uint64_t after,
 		rc = row_record_read(val, after, &row, e);
 		if (rc != E_OK)
 			return rc;
-		took = row.serial.len != 0;
-		if (!issued)
-			took = !took && row.record.outcome == CA_OK;
-		if (took) {
+		if (row.serial.len != 0) {
 			*out = row.record;
 			return E_OK;
 		}
@@ -477,7 +473,18 @@ static enum code next_record(const struct ca *ca, bool issued, uint64_t after,
 enum code ca_record_next_other(
     const struct ca *ca, uint64_t after, struct ca_record *out, struct err *e)
 {
-	return next_record(ca, false, after, out, e);
+	uint8_t at[8];
+	struct span key, val;
+	enum code rc;
+
+	put_u64be(at, after);
+	rc = ca->db.ops->seek(ca->db.ctx, CA_T_OTHER, span_of(at, sizeof(at)),
+	    true, &key, &val, e);
+	if (rc != E_OK)
+		return rc;
+	if (key.len != 8)
+		return err_set(e, E_CORRUPT, "a row of the other table");
+	return ca_record_get(ca, get_u64be(key.p), out, e);
 }
 
 enum code ca_record_next(const struct ca *ca, struct span identity,
@@ -488,7 +495,7 @@ enum code ca_record_next(const struct ca *ca, struct span identity,
 	enum code rc;
 
 	if (identity.len == 0)
-		return next_record(ca, true, after, out, e);
+		return next_issued(ca, after, out, e);
 	sha256_of(at, identity);
 	put_u64be(at + SHA256_LEN, after);
 	rc = ca->db.ops->seek(ca->db.ctx, CA_T_IDENTITY,

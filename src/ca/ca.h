@@ -100,6 +100,18 @@ enum code ca_restore_check(struct ca *ca, struct err *e) MUST_CHECK;
  * for a start.  E_CORRUPT. */
 enum code ca_check(
     struct ca_db db, struct ca_crypto crypto, struct err *e) MUST_CHECK;
+/* The same in parts, each once, in any order, and by several threads at once:
+ * each with a db of its own, all on the same rows.  Any error decides; end
+ * comes after the last part. */
+struct ca_check;
+enum code ca_check_begin(
+    struct ca_check **out, struct ca_db db, struct err *e) MUST_CHECK;
+size_t ca_check_parts(const struct ca_check *c); /* an empty state has none */
+enum code ca_check_part(
+    struct ca_check *c, size_t part, struct ca_db db, struct err *e) MUST_CHECK;
+enum code ca_check_end(const struct ca_check *c, struct ca_db db,
+    struct ca_crypto crypto, struct err *e) MUST_CHECK;
+void ca_check_free(struct ca_check *c); /* NULL is fine */
 
 /* ---- The view: everything small, as one immutable object ------------------
  */

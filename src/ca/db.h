@@ -39,13 +39,17 @@ enum ca_table_class {
 	X(CRL_BYTES, 18, SMALL, "issuer key id + number BE -> TBSCertList")    \
 	X(CHILD, 19, DERIVED, "parent's serial + raft index -> nothing")       \
 	X(POD, 20, DERIVED, "SHA-256(pod UID) + raft index -> nothing")        \
-	X(BUNDLE, 21, SMALL, "trust domain -> whom to trust for it")
+	X(BUNDLE, 21, SMALL, "trust domain -> whom to trust for it")           \
+	X(OTHER, 22, DERIVED, "raft index that issued nothing -> nothing")
 
 enum ca_table {
 #define X(sym, n, cls, what) CA_T_##sym = n,
 	CA_TABLES(X)
 #undef X
 };
+
+typedef enum code ca_row_fn(void *arg, enum ca_table t, struct span key,
+    struct span val, struct err *e);
 
 struct ca_db_ops {
 	/* E_NOTFOUND (no text needed) if there is no such row.  *val borrows
@@ -61,6 +65,11 @@ struct ca_db_ops {
 	 * past the last.  Both spans borrow until the next put or del. */
 	enum code (*seek)(void *db, enum ca_table t, struct span from,
 	    bool after, struct span *key, struct span *val, struct err *e);
+	/* fn for each row of t with key >= from, in order, until one does not
+	 * return E_OK: then that; E_NOTFOUND past the last.  fn does not write
+	 * to this db.  NULL: whoever wants this seeks from row to row. */
+	enum code (*scan)(void *db, enum ca_table t, struct span from,
+	    ca_row_fn *fn, void *arg, struct err *e);
 };
 
 struct ca_db {

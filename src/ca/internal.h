@@ -88,6 +88,10 @@ void digest_add(
     uint8_t sum[SHA256_LEN], enum ca_table t, struct span key, struct span val);
 void digest_sub(
     uint8_t sum[SHA256_LEN], enum ca_table t, struct span key, struct span val);
+void digest_join(uint8_t sum[SHA256_LEN], const uint8_t other[SHA256_LEN]);
+/* The rows agree with the scalars, if this is what they add up to. */
+enum code state_agrees(struct ca *ca, const struct ca_meta *built, bool started,
+    const uint8_t digest[SHA256_LEN], struct err *e) MUST_CHECK;
 /* Rows in META besides the scalars. */
 #define META_SCALARS "scalars" /* not in the digest: it holds the digest */
 #define META_TRUST_DOMAIN "trust-domain"
@@ -104,9 +108,9 @@ enum code apply_refresh(struct ca *ca, const struct ca_entry *en,
     struct ca_result *out, struct err *e) MUST_CHECK;
 enum code apply_issue(struct ca *ca, const struct ca_entry *en, struct span raw,
     struct record_row *row, struct ca_result *out, struct err *e) MUST_CHECK;
-/* The DERIVED rows of an issued certificate. */
-enum code issue_index(
-    struct ca *ca, const struct record_row *row, struct err *e) MUST_CHECK;
+/* The DERIVED rows of a record, but for the tree's. */
+enum code derived_rows(const struct record_row *row, ca_row_fn *put, void *arg,
+    struct err *e) MUST_CHECK;
 /* checkpoint.c: this node's own, every CA_CHECKPOINT_EVERY leaves, and what the
  * leader had logged. */
 enum code checkpoint_take(
@@ -159,17 +163,22 @@ enum code record_row_get(const struct ca *ca, uint64_t index,
 enum code tlog_append(
     struct ca *ca, const uint8_t leaf[SHA256_LEN], struct err *e) MUST_CHECK;
 void tlog_leaf(uint8_t out[SHA256_LEN], struct span leaf);
+void tlog_node(uint8_t out[SHA256_LEN], const uint8_t left[SHA256_LEN],
+    const uint8_t right[SHA256_LEN]);
+#define TREE_KEY_LEN 9
+struct span tlog_key(uint8_t key[TREE_KEY_LEN], unsigned level, uint64_t i);
+/* The hash of a record's leaf. */
+void record_leaf(uint8_t out[SHA256_LEN], const struct ca_record *rec);
 
 /* state.c: every table, and how it travels. */
 extern const enum ca_table all_tables[];
 extern const size_t all_tables_n;
 enum ca_table_class table_class(enum ca_table t);
 
-/* ca.c: call fn for every row of a table. */
-typedef enum code row_fn(void *arg, enum ca_table t, struct span key,
-    struct span val, struct err *e);
-enum code each_row(const struct ca *ca, enum ca_table t, row_fn *fn, void *arg,
-    struct err *e) MUST_CHECK;
+/* state.c: fn for each row of t with key >= from, until it does not return
+ * E_OK; E_NOTFOUND from it says: enough. */
+enum code each_row(struct ca_db db, enum ca_table t, struct span from,
+    ca_row_fn *fn, void *arg, struct err *e) MUST_CHECK;
 /* ca.c: the small rows as the entry being applied sees them. */
 enum code ca_small(
     struct ca *ca, const struct ca_view **out, struct err *e) MUST_CHECK;

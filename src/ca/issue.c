@@ -416,39 +416,41 @@ enum code apply_issue(struct ca *ca, const struct ca_entry *en, struct span raw,
 }
 
 /* A row without a value: prefix ‖ raft index. */
-static enum code index_put(struct ca *ca, enum ca_table t, struct span prefix,
-    uint64_t index, struct err *e)
+static enum code index_put(ca_row_fn *put, void *arg, enum ca_table t,
+    struct span prefix, uint64_t index, struct err *e)
 {
 	uint8_t key[SHA256_LEN + 8];
 
 	memcpy(key, prefix.p, prefix.len);
 	put_u64be(key + prefix.len, index);
-	return state_put(ca, t, span_of(key, prefix.len + 8), SPAN_EMPTY, e);
+	return put(arg, t, span_of(key, prefix.len + 8), SPAN_EMPTY, e);
 }
 
-enum code issue_index(
-    struct ca *ca, const struct record_row *row, struct err *e)
+enum code derived_rows(
+    const struct record_row *row, ca_row_fn *put, void *arg, struct err *e)
 {
 	uint64_t index = row->record.index;
 	uint8_t at[8], hash[SHA256_LEN];
 	enum code rc;
 
-	if (row->serial.len == 0)
-		return E_OK;
 	put_u64be(at, index);
-	rc =
-	    state_put(ca, CA_T_SERIAL, row->serial, span_of(at, sizeof(at)), e);
+	if (row->serial.len == 0)
+		return row->record.outcome != CA_OK
+			   ? E_OK
+			   : put(arg, CA_T_OTHER, span_of(at, sizeof(at)),
+				 SPAN_EMPTY, e);
+	rc = put(arg, CA_T_SERIAL, row->serial, span_of(at, sizeof(at)), e);
 	if (rc == E_OK) {
 		sha256_of(hash, row->identity);
-		rc = index_put(
-		    ca, CA_T_IDENTITY, span_of(hash, SHA256_LEN), index, e);
+		rc = index_put(put, arg, CA_T_IDENTITY,
+		    span_of(hash, SHA256_LEN), index, e);
 	}
 	if (rc == E_OK && row->parent.len == CA_SERIAL_LEN)
-		rc = index_put(ca, CA_T_CHILD, row->parent, index, e);
+		rc = index_put(put, arg, CA_T_CHILD, row->parent, index, e);
 	if (rc == E_OK && row->pod.len != 0) {
 		sha256_of(hash, row->pod);
 		rc = index_put(
-		    ca, CA_T_POD, span_of(hash, SHA256_LEN), index, e);
+		    put, arg, CA_T_POD, span_of(hash, SHA256_LEN), index, e);
 	}
 	return rc;
 }

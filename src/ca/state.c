@@ -46,33 +46,75 @@ static void row_hash(
 }
 
 /* Big-endian numbers modulo 2^256. */
+void digest_join(uint8_t sum[SHA256_LEN], const uint8_t other[SHA256_LEN])
+{
+	uint64_t carry = 0;
+
+	for (int i = SHA256_LEN - 8; i >= 0; i -= 8) {
+		uint64_t a = get_u64be(sum + i), b = get_u64be(other + i);
+		uint64_t ab = a + b, all = ab + carry;
+
+		put_u64be(sum + i, all);
+		carry = (uint64_t)(ab < a) + (uint64_t)(all < ab);
+	}
+}
+
 void digest_add(
     uint8_t sum[SHA256_LEN], enum ca_table t, struct span key, struct span val)
 {
 	uint8_t h[SHA256_LEN];
-	unsigned carry = 0;
 
 	row_hash(h, t, key, val);
-	for (int i = SHA256_LEN - 1; i >= 0; i--) {
-		carry += (unsigned)sum[i] + h[i];
-		sum[i] = (uint8_t)carry;
-		carry >>= 8;
-	}
+	digest_join(sum, h);
 }
 
 void digest_sub(
     uint8_t sum[SHA256_LEN], enum ca_table t, struct span key, struct span val)
 {
 	uint8_t h[SHA256_LEN];
-	int borrow = 0;
+	uint64_t borrow = 0;
 
 	row_hash(h, t, key, val);
-	for (int i = SHA256_LEN - 1; i >= 0; i--) {
-		int d = (int)sum[i] - h[i] - borrow;
+	for (int i = SHA256_LEN - 8; i >= 0; i -= 8) {
+		uint64_t a = get_u64be(sum + i), b = get_u64be(h + i);
+		uint64_t ab = a - b, all = ab - borrow;
 
-		borrow = d < 0;
-		sum[i] = (uint8_t)(d + (borrow ? 256 : 0));
+		put_u64be(sum + i, all);
+		borrow = (uint64_t)(ab > a) + (uint64_t)(all > ab);
 	}
+}
+
+/* For a db that cannot scan. */
+static enum code seek_each(struct ca_db db, enum ca_table t, struct span from,
+    ca_row_fn *fn, void *arg, struct err *e)
+{
+	uint8_t at[CA_DB_KEY_MAX];
+	struct span key, val;
+	bool after = false;
+	enum code rc;
+
+	while ((rc = db.ops->seek(db.ctx, t, from, after, &key, &val, e)) ==
+	       E_OK) {
+		if (key.len > sizeof(at))
+			return err_set(e, E_CORRUPT, "a key is too long");
+		if (key.len > 0)
+			memcpy(at, key.p, key.len);
+		if ((rc = fn(arg, t, key, val, e)) != E_OK)
+			return rc;
+		from = span_of(at, key.len);
+		after = true;
+	}
+	return rc;
+}
+
+enum code each_row(struct ca_db db, enum ca_table t, struct span from,
+    ca_row_fn *fn, void *arg, struct err *e)
+{
+	enum code rc = db.ops->scan != NULL
+			   ? db.ops->scan(db.ctx, t, from, fn, arg, e)
+			   : seek_each(db, t, from, fn, arg, e);
+
+	return rc == E_NOTFOUND ? E_OK : rc;
 }
 
 enum code state_get(const struct ca *ca, enum ca_table t, struct span key,

@@ -16,7 +16,7 @@ void tlog_leaf(uint8_t out[SHA256_LEN], struct span leaf)
 	sha256_end(&h, out);
 }
 
-static void node_hash(uint8_t out[SHA256_LEN], const uint8_t left[SHA256_LEN],
+void tlog_node(uint8_t out[SHA256_LEN], const uint8_t left[SHA256_LEN],
     const uint8_t right[SHA256_LEN])
 {
 	struct sha256 h;
@@ -28,9 +28,7 @@ static void node_hash(uint8_t out[SHA256_LEN], const uint8_t left[SHA256_LEN],
 	sha256_end(&h, out);
 }
 
-#define TREE_KEY_LEN 9
-static struct span tree_key(
-    uint8_t key[TREE_KEY_LEN], unsigned level, uint64_t i)
+struct span tlog_key(uint8_t key[TREE_KEY_LEN], unsigned level, uint64_t i)
 {
 	key[0] = (uint8_t)level;
 	put_u64be(key + 1, i);
@@ -43,7 +41,7 @@ static enum code tree_get(const struct ca *ca, unsigned level, uint64_t i,
 	uint8_t key[TREE_KEY_LEN];
 	struct span val;
 	enum code rc =
-	    state_get(ca, CA_T_TREE, tree_key(key, level, i), &val, e);
+	    state_get(ca, CA_T_TREE, tlog_key(key, level, i), &val, e);
 
 	if (rc == E_NOTFOUND || (rc == E_OK && val.len != SHA256_LEN))
 		return err_set(e, E_CORRUPT,
@@ -63,15 +61,15 @@ enum code tlog_append(
 
 	memcpy(hash, leaf, SHA256_LEN);
 	rc = state_put(
-	    ca, CA_T_TREE, tree_key(key, 0, i), span_of(hash, SHA256_LEN), e);
+	    ca, CA_T_TREE, tlog_key(key, 0, i), span_of(hash, SHA256_LEN), e);
 	/* Each trailing one bit completes a subtree a level up. */
 	for (unsigned level = 0; rc == E_OK && (i & 1) != 0; level++) {
 		rc = tree_get(ca, level, i - 1, left, e);
 		if (rc != E_OK)
 			break;
-		node_hash(hash, left, hash);
+		tlog_node(hash, left, hash);
 		i >>= 1;
-		rc = state_put(ca, CA_T_TREE, tree_key(key, level + 1, i),
+		rc = state_put(ca, CA_T_TREE, tlog_key(key, level + 1, i),
 		    span_of(hash, SHA256_LEN), e);
 	}
 	if (rc == E_OK)
@@ -119,7 +117,7 @@ static enum code subtree(const struct ca *ca, uint64_t lo, uint64_t n,
 	if ((rc = subtree(ca, lo, k, out, e)) != E_OK ||
 	    (rc = subtree(ca, lo + k, n - k, right, e)) != E_OK)
 		return rc;
-	node_hash(out, out, right);
+	tlog_node(out, out, right);
 	return E_OK;
 }
 
@@ -231,13 +229,13 @@ bool tlog_verify_inclusion(const uint8_t leaf_hash[SHA256_LEN], uint64_t leaf,
 		if (sn == 0)
 			return false;
 		if ((fn & 1) != 0 || fn == sn) {
-			node_hash(r, p->hash[i], r);
+			tlog_node(r, p->hash[i], r);
 			while ((fn & 1) == 0 && fn != 0) {
 				fn >>= 1;
 				sn >>= 1;
 			}
 		} else {
-			node_hash(r, r, p->hash[i]);
+			tlog_node(r, r, p->hash[i]);
 		}
 		fn >>= 1;
 		sn >>= 1;
@@ -278,14 +276,14 @@ bool tlog_verify_consistency(uint64_t first, uint64_t second,
 		if (sn == 0)
 			return false;
 		if ((fn & 1) != 0 || fn == sn) {
-			node_hash(fr, p->hash[i], fr);
-			node_hash(sr, p->hash[i], sr);
+			tlog_node(fr, p->hash[i], fr);
+			tlog_node(sr, p->hash[i], sr);
 			while ((fn & 1) == 0 && fn != 0) {
 				fn >>= 1;
 				sn >>= 1;
 			}
 		} else {
-			node_hash(sr, sr, p->hash[i]);
+			tlog_node(sr, sr, p->hash[i]);
 		}
 		fn >>= 1;
 		sn >>= 1;

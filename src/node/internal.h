@@ -171,6 +171,11 @@ void peers_compare(struct node *n);
 void gone_heard(struct node *n, uint64_t peer); /* nobody listens there */
 void gone_campaign(struct node *n);             /* if it is time for it */
 
+/* ---- whole.c ---- */
+
+/* Do all rows of the state belong together?  E_CORRUPT. */
+enum code whole_check(struct node *n, struct err *e) MUST_CHECK;
+
 /* ---- repair.c ---- */
 
 /* With the store open: what is not one whole is begun anew. */

@@ -18,11 +18,8 @@
 enum code repair_check_state(struct node *n, struct err *e)
 {
 	struct err why = {0};
-	struct ca_db db;
-	enum code rc;
+	enum code rc = whole_check(n, &why);
 
-	store_state_db(n->store, &db);
-	rc = ca_check(db, n->crypto, &why);
 	if (rc == E_OK)
 		return E_OK;
 	if (rc == E_CORRUPT)

@@ -181,6 +181,10 @@ enum code rows_seek(const struct env *v, MDB_txn *txn, enum ca_table t,
     struct span from, bool after, struct span *key, struct span *val,
     struct err *e) MUST_CHECK;
 
+/* As ca_db's scan. */
+enum code rows_scan(const struct env *v, MDB_txn *txn, enum ca_table t,
+    struct span from, ca_row_fn *fn, void *arg, struct err *e) MUST_CHECK;
+
 /* ---- snapshot.c ---- */
 
 struct table_class {

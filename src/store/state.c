@@ -136,6 +136,38 @@ enum code rows_seek(const struct env *v, MDB_txn *txn, enum ca_table t,
 	return row_parse(v, &at, &out, val, e);
 }
 
+enum code rows_scan(const struct env *v, MDB_txn *txn, enum ca_table t,
+    struct span from, ca_row_fn *fn, void *arg, struct err *e)
+{
+	struct row_key k;
+	MDB_cursor *c;
+	MDB_val at, out;
+	struct span val;
+	enum code rc = key_make(v, &k, t, from, e);
+	int lrc;
+
+	if (rc != E_OK)
+		return rc;
+	if ((lrc = mdb_cursor_open(txn, v->rows, &c)) != 0)
+		return env_fail(v, lrc, "reading", e);
+	at = k.val;
+	lrc = mdb_cursor_get(c, &at, &out, MDB_SET_RANGE);
+	while (lrc == 0 && at.mv_size >= 1 &&
+	       *(const uint8_t *)at.mv_data == (uint8_t)t) {
+		if ((rc = row_parse(v, &at, &out, &val, e)) != E_OK ||
+		    (rc = fn(arg, t,
+			 span_of(
+			     (const uint8_t *)at.mv_data + 1, at.mv_size - 1),
+			 val, e)) != E_OK)
+			break;
+		lrc = mdb_cursor_get(c, &at, &out, MDB_NEXT);
+	}
+	mdb_cursor_close(c);
+	if (rc == E_OK && lrc != 0 && lrc != MDB_NOTFOUND)
+		return env_fail(v, lrc, "reading", e);
+	return rc == E_OK ? E_NOTFOUND : rc;
+}
+
 /* ---- The open transaction ---- */
 
 static enum code open_txn(struct store *s, struct err *e)
@@ -185,11 +217,22 @@ static enum code state_seek(void *db, enum ca_table t, struct span from,
 		   : rc;
 }
 
+static enum code state_scan(void *db, enum ca_table t, struct span from,
+    ca_row_fn *fn, void *arg, struct err *e)
+{
+	struct store *s = db;
+	enum code rc = open_txn(s, e);
+
+	return rc == E_OK ? rows_scan(s->state, s->txn, t, from, fn, arg, e)
+			  : rc;
+}
+
 static const struct ca_db_ops state_ops = {
     .get = state_get,
     .put = state_put,
     .del = state_del,
     .seek = state_seek,
+    .scan = state_scan,
 };
 
 void store_state_db(struct store *s, struct ca_db *out)
@@ -326,11 +369,20 @@ static enum code read_seek(void *db, enum ca_table t, struct span from,
 	return rows_seek(r->env, r->txn, t, from, after, key, val, e);
 }
 
+static enum code read_scan(void *db, enum ca_table t, struct span from,
+    ca_row_fn *fn, void *arg, struct err *e)
+{
+	const struct store_read *r = db;
+
+	return rows_scan(r->env, r->txn, t, from, fn, arg, e);
+}
+
 static const struct ca_db_ops read_ops = {
     .get = read_get,
     .put = read_put,
     .del = read_del,
     .seek = read_seek,
+    .scan = read_scan,
 };
 
 enum code store_read_begin(

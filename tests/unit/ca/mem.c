@@ -189,7 +189,11 @@ static enum code mem_seek(void *db, enum ca_table t, struct span from,
 struct ca_db mem_db(struct mem *m)
 {
 	static const struct ca_db_ops ops = {
-	    mem_get, mem_put, mem_del, mem_seek};
+	    .get = mem_get,
+	    .put = mem_put,
+	    .del = mem_del,
+	    .seek = mem_seek,
+	};
 
 	return (struct ca_db){&ops, m};
 }

@@ -118,7 +118,8 @@ static enum code db_seek(void *db, enum ca_table t, struct span from,
 	return E_OK;
 }
 
-static const struct ca_db_ops ops = {db_get, db_put, db_del, db_seek};
+static const struct ca_db_ops ops = {
+    .get = db_get, .put = db_put, .del = db_del, .seek = db_seek};
 
 struct applied *applied_open(void)
 {
