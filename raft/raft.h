@@ -300,7 +300,9 @@ struct raft_config {
 				     in etcd.  Only tests: ADR 15 */
 	/* Over long distances, and not in the dissertation: a voter refuses a
 	 * candidate of lesser priority whose log is no newer than its own,
-	 * unless leadership is handed over to it. */
+	 * unless leadership is handed over to it.  Wants pre_vote: without it
+	 * a lesser one with a faster clock asks again before the others' turn
+	 * comes, and by each new term makes them wait anew. */
 	uint32_t priority;
 	/* A leader commits what members of so many groups hold (of as many as
 	 * the voters have, if those are fewer), and a majority as ever.  0 and
