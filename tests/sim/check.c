@@ -108,6 +108,8 @@ static void check_durable(struct node *n, raft_index i, raft_term term)
 		    "%zu",
 		    ULL(n->id), ULL(term), ULL(i), a, c->voters_n, b,
 		    c->voters_outgoing_n);
+	far_check_commit(n, c->voters, c->voters_n, i, term);
+	far_check_commit(n, c->voters_outgoing, c->voters_outgoing_n, i, term);
 }
 
 static void check_commit(struct node *n, raft_index from, raft_index to)
@@ -374,8 +376,10 @@ void check_node(struct node *n)
 	    r->log.offset != n->tail_offset || r->log.tail_n != n->tail_n)
 		check_log(n, r->log.offset, last);
 	check_commit(n, n->seen_commit, r->log.committed);
-	if (r->state == RAFT_LEADER)
+	if (r->state == RAFT_LEADER) {
 		check_leader(n, last);
+		far_check_waits(n, last);
+	}
 	remember(n, last);
 }
 

@@ -34,7 +34,8 @@ void heal_act(struct world *w)
 	struct raft_conf_change leave = {0};
 
 	set_members(w, leader);
-	sim_schedule(w, (struct event){.at = w->now + 100, .kind = EV_HEAL});
+	sim_schedule(w,
+	    (struct event){.at = w->now + 100 * w->t.slower, .kind = EV_HEAL});
 	if (leader == NULL || !leader->up)
 		return;
 	if (leader->raft->tracker.conf.voters_outgoing_n > 0 &&

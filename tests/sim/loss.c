@@ -66,7 +66,7 @@ static bool may_lose(struct world *w, const struct node *n)
 	if (c->voters_n < 3 || c->voters_outgoing_n > 0 ||
 	    !id_in(c->voters, c->voters_n, n->id) ||
 	    any_gone(w, c->voters, c->voters_n) ||
-	    any_gone(w, c->learners, c->learners_n))
+	    any_gone(w, c->learners, c->learners_n) || !far_may_lose(w, n, c))
 		return false;
 	for (size_t i = 0; i < c->voters_n; i++)
 		if (!settled(&w->node[c->voters[i]], c))
@@ -90,6 +90,7 @@ void loss_take(struct node *n)
 	n->lost = true;
 	sim_new_node(w);
 	n->heir = w->nodes;
+	w->t.place[n->heir] = w->t.place[n->id];
 	sim_say(w, "n%llu is lost for ever; n%llu waits to replace it",
 	    (unsigned long long)n->id, (unsigned long long)n->heir);
 	node_boot(&w->node[n->heir]);

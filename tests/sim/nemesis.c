@@ -65,7 +65,8 @@ static void crash(struct world *w)
 		return;
 	}
 	node_crash(n);
-	node_restart_in(n, 5 + sim_below(w, sim_chance(w, 50) ? 60 : 1500));
+	node_restart_in(
+	    n, w->t.slower * (5 + sim_below(w, sim_chance(w, 50) ? 60 : 1500)));
 }
 
 /* A link, or all links from one node, hold what they are given; later they
@@ -118,10 +119,11 @@ static void pause_one(struct world *w)
 
 	if (n == NULL || !n->up || w->now < n->paused_until)
 		return;
-	n->paused_until = w->now + ms;
+	n->paused_until = w->now + ms * w->t.slower;
 	n->missed_ticks = w->t.burst ? ms / SIM_TICK_MS : 0;
 	w->count[SIM_PAUSE]++;
-	sim_say(w, "n%llu pauses for %u ms", (unsigned long long)n->id, ms);
+	sim_say(w, "n%llu pauses for %u ms", (unsigned long long)n->id,
+	    ms * w->t.slower);
 }
 
 static void slow_disk(struct world *w)

@@ -42,7 +42,8 @@ static void spread(struct world *w, struct node *from,
 	if (sim_below(w, 1000) < w->t.replay && !w->healing) {
 		w->count[SIM_REPLAY]++;
 		history_copied(w, m);
-		put(w, from->id, m, 300 + sim_below(w, 3000), true);
+		put(w, from->id, m, w->t.slower * (300 + sim_below(w, 3000)),
+		    true);
 	}
 	/* Now and then one message is late, and others overtake it. */
 	if (sim_chance(w, 3) && !w->healing) {
@@ -68,6 +69,7 @@ void net_send(struct node *from, const struct raft_message *m)
 		sim_fail(w, "message to nobody");
 		return;
 	}
+	delay += far_delay(w, from->id, m->to);
 	/* The rows go along, as of now. */
 	if (m->snapshot != NULL && sim_store != NULL)
 		with.snapshot = sim_store->snapshot(from, m->snapshot->index);
@@ -101,6 +103,10 @@ void net_deliver(struct world *w, struct event *e)
 	if (cut || !n->up || (!w->healing && sim_below(w, 1000) < w->t.drop)) {
 		if (!cut && n->up)
 			w->count[SIM_DROP]++;
+		report(w, e, false);
+		return;
+	}
+	if (far_lost(w, e->src, e->node)) {
 		report(w, e, false);
 		return;
 	}

@@ -22,6 +22,7 @@ static void on_trace(void *ctx, const struct raft_trace *t)
 	char text[256];
 
 	trace_event(n, t);
+	far_check_vote(n, t);
 	if (!n->w->wish.verbose)
 		return;
 	describe_trace(t, text, sizeof(text));
@@ -29,11 +30,12 @@ static void on_trace(void *ctx, const struct raft_trace *t)
 		sim_say(n->w, "%s", text);
 }
 
-void node_boot(struct node *n)
+static struct raft_config settings(struct node *n)
 {
 	struct world *w = n->w;
 	const struct tuning *t = &w->t;
-	struct raft_config c = {.id = n->id,
+
+	return (struct raft_config){.id = n->id,
 	    .seed = sim_random(w),
 	    .election_ticks = SIM_ELECTION_TICKS,
 	    .heartbeat_ticks = 3,
@@ -49,8 +51,18 @@ void node_boot(struct node *n)
 	    .lease_ms = t->lease_ms,
 	    .step_down_on_removal = t->step_down,
 	    .async_storage = true,
+	    .priority = t->priority[t->place[n->id]],
+	    .commit_groups = t->far ? 2 : 0,
+	    .group_of = far_place,
+	    .group_ctx = w,
 	    .trace = on_trace,
 	    .trace_ctx = n};
+}
+
+void node_boot(struct node *n)
+{
+	struct world *w = n->w;
+	struct raft_config c = settings(n);
 	int rc;
 
 	if (n->up || n->lost)
@@ -84,6 +96,7 @@ void node_boot(struct node *n)
 	n->ready_due = false;
 	n->reads_due = 0;
 	n->paused_until = 0;
+	far_boot(n);
 	sim_say(w, "n%llu starts: term %llu, applied %llu, last %llu",
 	    (unsigned long long)n->id, (unsigned long long)n->disk.hard.term,
 	    (unsigned long long)n->machine.applied,

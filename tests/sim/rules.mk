@@ -1,5 +1,5 @@
 # The simulator.
-SIM_SRCS := $(wildcard tests/sim/*.c) tests/unit/raft/describe.c $(TRACE_CHECK_SRCS)
+SIM_SRCS := $(wildcard tests/sim/*.c) tests/unit/raft/describe.c src/node/pace.c $(TRACE_CHECK_SRCS)
 SIM_PROGRAM := $(B)/tests/sim/sim
 
 $(SIM_PROGRAM): $(patsubst %.c,$(B)/obj/%.o,$(SIM_SRCS)) $(call lib,raft)

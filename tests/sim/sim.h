@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "internal.h"
+#include "node/pace.h"
 
 #define SIM_NODES 9 /* ids 1..9 */
 #define SIM_FIRST 6 /* of them there from the first; the rest replace */
@@ -18,6 +19,7 @@
 #define SIM_TICK_MS 20
 #define SIM_TICK_LEAST_MS 14 /* of a clock that is fast */
 #define SIM_ELECTION_TICKS 10
+#define SIM_PLACES 3
 
 /* X(name, what it counts).  Each kind must happen often over a long run. */
 #define SIM_COUNTERS(X)                                                        \
@@ -27,6 +29,11 @@
 	X(REPLAY, "old messages replayed")                                     \
 	X(REPLAY_TERM, "old messages that came in a later term")               \
 	X(CLOG, "messages held by a clogged link")                             \
+	X(FAR, "messages over long links")                                     \
+	X(FAR_LOST, "of them, lost, one way more than the other")              \
+	X(PACE, "timeouts that follow a measured round trip")                  \
+	X(WAIT_PLACE, "commits that waited for a second place")                \
+	X(HUMBLE, "candidates refused for their priority")                     \
 	X(CUT, "symmetric partitions")                                         \
 	X(CUT_ONE_WAY, "asymmetric partitions")                                \
 	X(CRASH, "crashes")                                                    \
@@ -134,8 +141,11 @@ struct node {
 	struct lane append, apply; /* the disk's, and the state machine's */
 	bool ready_due;
 	uint64_t paused_until;
-	unsigned missed_ticks;        /* of a pause, to come all at once */
-	unsigned tick_ms;             /* by its own clock SIM_TICK_MS */
+	unsigned missed_ticks; /* of a pause, to come all at once */
+	unsigned tick_ms;      /* by its own clock SIM_TICK_MS */
+	unsigned pace_ms;      /* of a tick, for its round trips */
+	uint64_t boot_ms, heard_ms[SIM_NODES + 1]; /* far.c */
+	struct rtt rtt[SIM_NODES + 1];
 	bool write_fails, read_fails; /* the next one */
 	bool write_cut;               /* down in the middle of the next write */
 	enum sim_fault fault;         /* that the node stops for */
@@ -150,6 +160,7 @@ struct node {
 	raft_index seen_commit, seen_applied, seen_last;
 	raft_term seen_last_term;
 	enum raft_state seen_state;
+	raft_index waits_for; /* far.c: counted */
 	raft_index tail_offset;
 	size_t tail_n;
 };
@@ -198,6 +209,11 @@ struct tuning { /* drawn anew for each seed */
 	    transfers;
 	size_t max_size, max_committed, max_uncommitted, inflight,
 	    inflight_bytes;
+	bool far;        /* far.c: places, and links from and to */
+	unsigned slower; /* so many times all that takes time */
+	unsigned place[SIM_NODES + 1], priority[SIM_PLACES];
+	unsigned link_ms[SIM_PLACES][SIM_PLACES];
+	unsigned link_drop[SIM_PLACES][SIM_PLACES]; /* per thousand */
 };
 
 struct variant { /* one content of a log position */
@@ -354,6 +370,20 @@ int sim_main(int argc, char **argv);
 
 /* tune.c */
 void nemesis_tune(struct world *w);
+
+/* far.c: clusters a continent apart */
+void far_tune(struct world *w);
+uint64_t far_place(void *ctx, raft_id id);
+unsigned far_delay(struct world *w, raft_id from, raft_id to);
+bool far_lost(struct world *w, raft_id from, raft_id to);
+void far_boot(struct node *n);
+unsigned far_tick_ms(struct node *n);
+void far_check_commit(struct node *n, const raft_id *ids, size_t ids_n,
+    raft_index i, raft_term term);
+void far_check_waits(struct node *n, raft_index last);
+void far_check_vote(struct node *n, const struct raft_trace *t);
+bool far_may_lose(const struct world *w, const struct node *n,
+    const struct raft_conf_state *c);
 
 /* nemesis.c */
 void nemesis_act(struct world *w);

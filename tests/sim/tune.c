@@ -92,4 +92,5 @@ void nemesis_tune(struct world *w)
 	if (!t->pre_vote && !t->check_quorum &&
 	    (t->changes || t->story == STORY_LAG || t->story == STORY_JOINT))
 		t->check_quorum = true;
+	far_tune(w);
 }

@@ -129,7 +129,7 @@ static void tick(struct world *w, struct event *e)
 	raft_tick(n->raft);
 	n->ready_due = true;
 	node_after(n);
-	sim_schedule(w, (struct event){.at = w->now + n->tick_ms,
+	sim_schedule(w, (struct event){.at = w->now + far_tick_ms(n),
 			    .kind = EV_TICK,
 			    .node = n->id,
 			    .incarnation = e->incarnation});
@@ -269,7 +269,7 @@ bool sim_run(struct world *w, uint64_t seed, const struct wish *wish)
 	w->t.delay_max = 1;
 	w->t.disk_max = 2;
 	sim_schedule(w, (struct event){.at = w->now + 1, .kind = EV_HEAL});
-	run_until(w, w->now + 60000);
+	run_until(w, w->now + 60000 * (uint64_t)w->t.slower);
 	if (!w->failed && !heal_done(w))
 		sim_fail(w, "healed, but the cluster does not converge");
 	if (!w->failed)
