@@ -205,11 +205,11 @@
 	    "a snapshot that arrived is probed past")                          \
 	X(SNAP_ACTIVE, false, ANY, "no snapshot to one that is not heard")     \
 	/* Far nodes */                                                        \
-	X(PRIORITY, false, ANY, "who would rather lead refuses a lesser one")  \
-	X(PRIORITY_LOG, true, ANY, "but not one whose log is newer [3.6.1]")   \
-	X(PRIORITY_LEADS, true, ANY, "and not if it may not lead itself")      \
-	X(PRIORITY_TRANSFER, true, ANY, "a transfer minds no priority [3.10]") \
-	X(COMMIT_GROUPS, false, ANY,                                           \
+	X(PRIORITY, false, SIM, "who would rather lead refuses a lesser one")  \
+	X(PRIORITY_LOG, true, SIM, "but not one whose log is newer [3.6.1]")   \
+	X(PRIORITY_LEADS, true, SIM, "and not if it may not lead itself")      \
+	X(PRIORITY_TRANSFER, true, SIM, "a transfer minds no priority [3.10]") \
+	X(COMMIT_GROUPS, false, SIM,                                           \
 	    "commit what enough groups hold, if asked")                        \
 	/* What peers say */                                                   \
 	X(PEER_LOCAL, false, ANY, "peers send no local messages")              \
