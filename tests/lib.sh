@@ -23,6 +23,7 @@ declare -A ADDR=() # node -> IP address
 declare -A PID=()  # node -> process, while it runs
 NODES=()         # in the order they were named
 FAILED=0
+LOGGED_AFTER=0   # books begin behind that index
 
 # ---- What a script says -----------------------------------------------------
 
@@ -425,8 +426,8 @@ grown_since() { # bytes
 }
 
 # Serial and hash of every certificate in that node's log.
-logged() { # node
-	q cert list --all --server "$(at "$1")" -o json |
+logged() { # node: what came after index $LOGGED_AFTER
+	q cert list --all --after "$LOGGED_AFTER" --server "$(at "$1")" -o json |
 		jq -r '.[] | .serial + " " + .sha256'
 }
 

@@ -6,7 +6,7 @@
 set -u
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
-RECORDS=${RECORDS:-150000}
+RECORDS=${RECORDS:-60000}
 PATIENCE=$((60 + RECORDS / 5000)) # seconds: to start, or to receive it all
 COMPACT=$((RECORDS / 50 + 1000))
 world_new
@@ -62,6 +62,7 @@ for n in east west south; do node_start "$n"; done
 for n in east west south; do must "$n is up" node_wait "$n" "$PATIENCE"; done
 start_ms=$(($(now_ms) - begun))
 must "east leads" q member transfer 1
+LOGGED_AFTER=$(status_of east .applied)
 load_start east "$(servers east,west,south | sed 's/:8444/:8443/g')"
 for n in east west south; do watch_memory "$n" & done
 
