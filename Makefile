@@ -56,7 +56,7 @@ objs_of = $(patsubst %.c,$(B)/obj/%.o,$(call srcs_of,$(1)))
 
 BINS := $(B)/bin/quorated $(B)/bin/quorate
 
-.PHONY: all help deps demo test check lint sanitize fuzz bench chaos interop \
+.PHONY: all help deps demo test check lint sanitize fuzz bench bench-snapshot chaos interop \
 	install clean format sim e2e
 all: $(BINS)
 
@@ -281,6 +281,7 @@ help:
 	@echo "make chaos-planted  a node that drops a record is found"
 	@echo "make fuzz      libFuzzer on each parser: FUZZ_SECONDS=n, FUZZ='wire_csr ...'"
 	@echo "make bench     figures as JSON lines: FIGURES='issue_core size'"
+	@echo "make bench-snapshot  a node joins a large cluster: RECORDS=5000000"
 	@echo
 	@echo "make docs      fill the tables of docs/man, metrics.md, events.md"
 	@echo "make format    clang-format on every source"
