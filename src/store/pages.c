@@ -26,6 +26,8 @@
 #define NODE_HEAD 8U /* u16 each: low, high, flags, key size */
 #define KEY_MAX 511
 #define DEPTH_MAX 32
+#define SPLIT_DEPTH 3 /* a deeper table's subtrees there are for threads */
+#define THREADS_MAX 16
 #define NO_PAGE SIZE_MAX /* the root of an empty table */
 /* Pages that a transaction took and gave back are never written: so many may
  * lie past the end of the file. */
@@ -66,7 +68,7 @@ struct walk {
 	int fd;
 	size_t page_size, pages; /* whole pages in the file */
 	struct meta meta;
-	uint8_t *seen; /* a bit a page */
+	_Atomic uint8_t *seen; /* a bit a page */
 	struct err *e;
 	/* the table being walked */
 	const char *name;
@@ -76,6 +78,26 @@ struct walk {
 	uint8_t key[KEY_MAX]; /* the last one */
 	size_t key_len;
 	bool any_key, may_equal; /* it was a branch's: a leaf may repeat it */
+	struct subtrees *split;  /* subtrees at SPLIT_DEPTH go there; or NULL */
+};
+
+/* A large table's subtrees, which threads walk. */
+struct subtree {
+	size_t page;
+	uint8_t *low; /* the key before it, which its first one may repeat */
+	size_t low_len;
+	uint8_t *last; /* its last key, once it was walked */
+	size_t last_len, entries;
+};
+
+struct subtrees {
+	const struct walk *table;
+	struct subtree *all;
+	size_t n, cap;
+	atomic_size_t next; /* one that nobody has taken */
+	pthread_mutex_t lock;
+	enum code rc; /* the first that is not E_OK */
+	struct err why;
 };
 
 static enum code bad(const struct walk *w, size_t page, const char *what)
@@ -128,11 +150,12 @@ static size_t word_at(const uint8_t *p, size_t at)
 static enum code use(struct walk *w, size_t page, size_t n)
 {
 	for (size_t i = page; i - page < n; i++) {
+		uint8_t bit = (uint8_t)(1U << i % 8);
+
 		if (i < 2 || i > w->meta.last_page)
 			return bad(w, i, "is not one of the file's");
-		if ((w->seen[i / 8] & (1U << i % 8)) != 0)
+		if ((atomic_fetch_or(&w->seen[i / 8], bit) & bit) != 0)
 			return bad(w, i, "is used twice");
-		w->seen[i / 8] |= (uint8_t)(1U << i % 8);
 	}
 	return E_OK;
 }
@@ -270,6 +293,30 @@ static enum code leaf_node(
 
 static enum code walk_page(struct walk *w, size_t page, unsigned depth);
 
+static enum code split_off(struct walk *w, size_t page)
+{
+	struct subtrees *t = w->split;
+	struct subtree *s;
+
+	if (t->n == t->cap) {
+		size_t cap = t->cap == 0 ? 64 : t->cap * 2;
+		void *p = realloc(t->all, cap * sizeof(*t->all));
+
+		if (p == NULL)
+			return err_nomem(w->e);
+		t->all = p;
+		t->cap = cap;
+	}
+	s = &t->all[t->n];
+	*s = (struct subtree){
+	    .page = page, .low_len = w->any_key ? w->key_len : 0};
+	if ((s->low = malloc(s->low_len + 1)) == NULL)
+		return err_nomem(w->e);
+	memcpy(s->low, w->key, s->low_len);
+	t->n++;
+	return E_OK;
+}
+
 static enum code branch_node(struct walk *w, size_t page, const uint8_t *node,
     size_t room, size_t i, unsigned depth)
 {
@@ -283,6 +330,8 @@ static enum code branch_node(struct walk *w, size_t page, const uint8_t *node,
 		return bad(w, page, "has a node that leaves the page");
 	if (i > 0) /* the first one's key is not used */
 		rc = next_key(w, page, node + NODE_HEAD, key_len, true);
+	if (rc == E_OK && w->split != NULL && depth + 1 == SPLIT_DEPTH)
+		return split_off(w, child);
 	return rc == E_OK ? walk_page(w, child, depth + 1) : rc;
 }
 
@@ -336,6 +385,107 @@ static enum code walk_page(struct walk *w, size_t page, unsigned depth)
 	return rc;
 }
 
+/* ---- A large table, by several threads ---- */
+
+static enum code walk_subtree(struct walk *w, struct subtree *s)
+{
+	enum code rc;
+
+	memcpy(w->key, s->low, s->low_len);
+	w->key_len = s->low_len;
+	w->any_key = w->may_equal = s->low_len > 0;
+	w->entries = 0;
+	if ((rc = walk_page(w, s->page, SPLIT_DEPTH)) != E_OK)
+		return rc;
+	s->entries = w->entries;
+	s->last_len = w->key_len;
+	if ((s->last = malloc(w->key_len + 1)) == NULL)
+		return err_nomem(w->e);
+	memcpy(s->last, w->key, w->key_len);
+	return E_OK;
+}
+
+static void *walk_some(void *arg)
+{
+	struct subtrees *t = arg;
+	struct walk w = *t->table;
+	struct err e = {0};
+	enum code rc = E_OK;
+	size_t i;
+
+	w.e = &e;
+	w.split = NULL;
+	while (rc == E_OK && (i = atomic_fetch_add(&t->next, 1)) < t->n)
+		rc = walk_subtree(&w, &t->all[i]);
+	if (rc == E_OK)
+		return NULL;
+	atomic_store(&t->next, t->n); /* the others need not go on */
+	pthread_mutex_lock(&t->lock);
+	if (t->rc == E_OK) {
+		t->rc = rc;
+		t->why = e;
+	}
+	pthread_mutex_unlock(&t->lock);
+	return NULL;
+}
+
+/* What one thread would have seen between two subtrees. */
+static enum code join_subtrees(struct walk *w, const struct subtrees *t)
+{
+	enum code rc = E_OK;
+
+	if (t->rc != E_OK)
+		return err_set(w->e, t->rc, "%s", t->why.text);
+	w->any_key = w->may_equal = false;
+	w->entries = 0;
+	for (size_t i = 0; i < t->n && rc == E_OK; i++) {
+		const struct subtree *s = &t->all[i];
+
+		if (i > 0)
+			rc = next_key(w, s->page, s->low, s->low_len, true);
+		if (rc == E_OK)
+			rc = next_key(w, s->page, s->last, s->last_len, false);
+		w->entries += s->entries;
+	}
+	return rc;
+}
+
+static void walk_subtrees(struct subtrees *t)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	pthread_t threads[THREADS_MAX];
+	int n = 0;
+
+	pthread_mutex_init(&t->lock, NULL);
+	while (n < THREADS_MAX && n + 1 < cores &&
+	       pthread_create(&threads[n], NULL, walk_some, t) == 0)
+		n++;
+	walk_some(t);
+	while (n > 0)
+		pthread_join(threads[--n], NULL);
+	pthread_mutex_destroy(&t->lock);
+}
+
+static enum code walk_large(struct walk *w)
+{
+	struct subtrees t = {.table = w};
+	enum code rc;
+
+	w->split = &t;
+	rc = walk_page(w, w->table.root, 1);
+	w->split = NULL;
+	if (rc == E_OK) {
+		walk_subtrees(&t);
+		rc = join_subtrees(w, &t);
+	}
+	for (size_t i = 0; i < t.n; i++) {
+		free(t.all[i].low);
+		free(t.all[i].last);
+	}
+	free(t.all);
+	return rc;
+}
+
 static enum code walk_table(
     struct walk *w, const char *name, const struct table *t)
 {
@@ -348,7 +498,8 @@ static enum code walk_table(
 	if (t->root == NO_PAGE)
 		return t->entries == 0 ? E_OK
 				       : bad(w, 0, "lost the table's root");
-	if ((rc = walk_page(w, t->root, 1)) != E_OK)
+	rc = t->depth > SPLIT_DEPTH ? walk_large(w) : walk_page(w, t->root, 1);
+	if (rc != E_OK)
 		return rc;
 	if (w->entries != t->entries)
 		return err_set(w->e, E_CORRUPT,
@@ -424,6 +575,16 @@ static enum code walk_all(struct walk *w, bool *meta_whole)
 	return rc == E_OK ? walk_table(w, "free list", &w->meta.free) : rc;
 }
 
+/* Pages are read in the order of the keys, which on a cold file is any order:
+ * once through it, in the file's, is faster.  If it fits into memory. */
+static void read_ahead(const struct walk *w, off_t size)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+
+	if (pages > 0 && page > 0 && size / page < pages / 2)
+		(void)posix_fadvise(w->fd, 0, size, POSIX_FADV_WILLNEED);
+}
+
 enum code pages_check(const char *path, bool *meta_whole, struct err *e)
 {
 	struct walk w = {.path = path, .e = e, .name = "file"};
@@ -438,10 +599,11 @@ enum code pages_check(const char *path, bool *meta_whole, struct err *e)
 		rc = err_set(e, errno == EACCES ? E_DENIED : E_IO,
 		    "opening %s: %s", path, strerror(errno));
 	else if (st.st_size > 0 && (rc = read_metas(&w, st.st_size)) == E_OK) {
+		read_ahead(&w, st.st_size);
 		w.seen = calloc(w.meta.last_page / 8 + 1, 1);
 		rc = w.seen == NULL ? err_nomem(e) : walk_all(&w, meta_whole);
 	}
-	free(w.seen);
+	free((void *)w.seen);
 	if (w.fd >= 0)
 		close(w.fd);
 	return rc;
