@@ -309,6 +309,7 @@ static void set_gauges(struct node *n, const struct raft_status *st)
 	metric_set(M_tree_size, head.tree_size);
 	metric_set(M_peers_reachable, reachable(n));
 	metric_set(M_state_age, look_age_ms(n));
+	metric_set(M_reader_age, store_oldest_read_ms(n->store));
 }
 
 static void set_crl_gauges(const struct node *n)

@@ -107,8 +107,10 @@ struct store {
 	bool has_peers;
 	int lock_fd; /* DIR/store.lock */
 
-	pthread_mutex_t lock; /* of `state` as readers see it, and env.refs */
+	/* Of `state` as readers see it, env.refs, and the readers. */
+	pthread_mutex_t lock;
 	struct env *raft, *state;
+	struct store_read *readers;
 
 	bool bound;
 	struct store_identity identity;

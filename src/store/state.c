@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/crc32c.h"
 #include "store/internal.h"
 
@@ -330,6 +331,8 @@ void store_state_conf(const struct store *s, struct raft_conf_state *out)
 /* ---- Readers ---- */
 
 struct store_read {
+	struct store_read *prev, *next; /* the store's, under its lock */
+	uint64_t began_ms;
 	struct store *store;
 	struct env *env;
 	MDB_txn *txn;
@@ -396,9 +399,14 @@ enum code store_read_begin(
 	if (r == NULL)
 		return err_nomem(e);
 	r->store = s;
+	r->began_ms = clock_mono_ms();
 	pthread_mutex_lock(&s->lock);
 	r->env = s->state;
 	r->env->refs++;
+	r->next = s->readers;
+	if (r->next != NULL)
+		r->next->prev = r;
+	s->readers = r;
 	pthread_mutex_unlock(&s->lock);
 	if ((rc = env_begin(r->env, MDB_RDONLY, &r->txn, e)) == E_OK)
 		rc = applied_get(r->env, r->txn, META_APPLIED, &a, e);
@@ -422,6 +430,23 @@ void store_read_end(struct store_read *r)
 	if (r == NULL)
 		return;
 	mdb_txn_abort(r->txn);
+	pthread_mutex_lock(&r->store->lock);
+	*(r->prev != NULL ? &r->prev->next : &r->store->readers) = r->next;
+	if (r->next != NULL)
+		r->next->prev = r->prev;
+	pthread_mutex_unlock(&r->store->lock);
 	env_unref(r->store, r->env);
 	free(r);
+}
+
+uint64_t store_oldest_read_ms(struct store *s)
+{
+	uint64_t now = clock_mono_ms(), oldest = now;
+
+	pthread_mutex_lock(&s->lock);
+	for (const struct store_read *r = s->readers; r != NULL; r = r->next)
+		if (r->began_ms < oldest)
+			oldest = r->began_ms;
+	pthread_mutex_unlock(&s->lock);
+	return now - oldest;
 }

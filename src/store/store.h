@@ -163,6 +163,8 @@ enum code store_read_begin(struct store *s, struct store_read **out,
     struct ca_db *db, struct err *e) MUST_CHECK;
 uint64_t store_read_applied(const struct store_read *r);
 void store_read_end(struct store_read *r); /* NULL is fine */
+/* For how long the oldest that is open has been; 0: there is none. */
+uint64_t store_oldest_read_ms(struct store *s);
 
 /* ---- Snapshots: records, not pages
  * --------------------------------------------- */

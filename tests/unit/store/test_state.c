@@ -628,6 +628,63 @@ static void a_cut_log_gives_its_space_back(void **state)
 	store_close(s);
 }
 
+/* Rows that are written again and again: the same pages serve, as long as
+ * nobody reads what was; and again once they have ended. */
+static off_t rewrite(struct store *s, uint64_t *index, int turns)
+{
+	uint8_t key[8] = {0}, val[2000] = {0};
+	struct stat st;
+	struct ca_db db;
+	struct err e = {0};
+
+	store_state_db(s, &db);
+	for (int i = 0; i < turns; i++) {
+		++*index;
+		test_append(s, *index, *index, 1);
+		for (uint8_t k = 0; k < 50; k++) {
+			key[7] = k;
+			val[0]++;
+			assert_int_equal(
+			    db.ops->put(db.ctx, CA_T_NODE, span_of(key, 8),
+				span_of(val, sizeof(val)), &e),
+			    E_OK);
+		}
+		assert_int_equal(
+		    store_state_set_applied(s, *index, 1, NULL, &e), E_OK);
+		assert_int_equal(store_state_commit(s, &e), E_OK);
+	}
+	assert_int_equal(stat(test_path("state/data.mdb"), &st), 0);
+	return st.st_size;
+}
+
+static void pages_are_used_again_once_no_reader_sees_them(void **state)
+{
+	struct store *s = test_open();
+	struct store_read *r;
+	struct ca_db db;
+	struct err e = {0};
+	uint64_t index = 0;
+	off_t alone, with_short, with_long;
+
+	(void)state;
+	alone = rewrite(s, &index, 20);
+	assert_int_equal(store_oldest_read_ms(s), 0);
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(store_read_begin(s, &r, &db, &e), E_OK);
+		with_short = rewrite(s, &index, 1);
+		store_read_end(r);
+	}
+	assert_true(with_short < 2 * alone);
+	assert_int_equal(store_read_begin(s, &r, &db, &e), E_OK);
+	with_long = rewrite(s, &index, 100);
+	assert_true(with_long > 5 * with_short); /* what a long one costs */
+	assert_true(store_oldest_read_ms(s) > 0);
+	store_read_end(r);
+	assert_int_equal(store_oldest_read_ms(s), 0);
+	assert_true(rewrite(s, &index, 300) <= with_long + with_long / 10);
+	store_close(s);
+}
+
 static void dead_readers_are_cleared(void **state)
 {
 	struct store *s = test_open();
@@ -666,6 +723,7 @@ int main(void)
 	    T(space_below_the_reserve_is_refused_before_a_write),
 	    T(a_full_map_is_an_error_and_changes_nothing),
 	    T(a_cut_log_gives_its_space_back),
+	    T(pages_are_used_again_once_no_reader_sees_them),
 	    T(dead_readers_are_cleared),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
