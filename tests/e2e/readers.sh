@@ -14,7 +14,7 @@ file_size() {
 }
 load() {
 	quorate-load --server "${ADDR[east]}:8443" --root "$T/admin/root.pem" \
-		--token "$tok" --connections 4 --streams 16 --count $CERTS --json
+		--token "$tok" --connections 4 --streams 16 --count "$CERTS" --json
 }
 growth() { # bytes by which the file grew while certificates were issued
 	local before
