@@ -301,7 +301,7 @@ figure_raft_etcd() {
 			\"etcd\":\"$(sed -n 's/.*server.v3 //p' tests/bench/etcd/go.mod)\"}"
 }
 
-# ---- raft_kills ----
+# ---- raft_kills, raft_hangs ----
 
 # For each party of three a program that runs a member: what is killed is that
 # process itself.
@@ -343,18 +343,28 @@ kills_spread() {
 
 # Both with 100 ms between heartbeats and an election after 1,000 ms of silence,
 # drawn up to twice that; both with PreVote.  These are the defaults of both.
-figure_raft_kills() {
+replaced() { # kills or hangs, and how many
 	local n
 	three_nodes
 	for n in east west south; do node_stop "$n"; done
 	cp "$tok" "$T/token"
 	kills_programs
-	"$B/bench/etcd" kills "${KILLS:-200}" "$T" "$NET" >"$T/kills" || exit 1
-	figure raft_kills "$(kills_spread)" <"$T/kills"
+	"$B/bench/etcd" "$1" "$2" "$T" "$NET" >"$T/kills" || exit 1
+	figure "raft_$1" "$(kills_spread)" <"$T/kills"
+}
+
+figure_raft_kills() {
+	replaced kills "${KILLS:-200}"
+}
+
+# A leader that stands still keeps its connections, as one that is cut off does:
+# only its silence tells.
+figure_raft_hangs() {
+	replaced hangs "${HANGS:-50}"
 }
 
 for f in "${@:-issue_core issue_e2e failover revoke_visible crl size
-	raft_alone raft_disk raft_etcd raft_kills}"; do
+	raft_alone raft_disk raft_etcd raft_kills raft_hangs}"; do
 	# A world each: its nodes end with it.
 	# shellcheck disable=SC2086
 	for one in $f; do ("figure_$one") || exit 1; done

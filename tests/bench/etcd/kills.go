@@ -37,6 +37,7 @@ type peer interface {
 // party is three processes, one of which leads.
 type party struct {
 	name  string
+	hang  bool   // the leader stands still (SIGSTOP), and ends later
 	dir   string // its run/NAME starts a member, log/NAME takes what it says
 	names [members]string
 	peers [members]peer
@@ -58,7 +59,16 @@ func (p *party) start(i int) error {
 	return c.Start()
 }
 
-func (p *party) end(i int) {
+// strike and bury: a process that hangs keeps its connections.
+func (p *party) strike(i int) {
+	if p.hang {
+		_ = p.run[i].Process.Signal(syscall.SIGSTOP)
+	} else {
+		p.bury(i)
+	}
+}
+
+func (p *party) bury(i int) {
 	_ = p.run[i].Process.Kill()
 	_ = p.run[i].Wait() // it was killed
 }
@@ -164,7 +174,7 @@ func (p *party) kill() (outcome, error) {
 	time.Sleep(rand.N(time.Second)) // anywhere between two heartbeats
 	seen := p.watch(old)
 	begin := time.Now()
-	p.end(old)
+	p.strike(old)
 	since := func(t time.Time) float64 {
 		return float64(t.Sub(begin).Microseconds()) / 1000
 	}
@@ -182,12 +192,15 @@ func (p *party) kill() (outcome, error) {
 	}
 	o = outcome{First: since(first.at), Both: since(second.at),
 		Write: since(wrote), Terms: float64(second.term - term)}
+	if p.hang {
+		p.bury(old)
+	}
 	return o, p.start(old)
 }
 
 // kills alternates between the two, so that both meet the same machine, and
 // prints a line for each round.
-func kills(n int, dir, net string) error {
+func kills(n int, dir, net string, hang bool) error {
 	runtime.LockOSThread() // the members end with it
 	ours, err := newOurs(dir, net)
 	if err != nil {
@@ -199,6 +212,7 @@ func kills(n int, dir, net string) error {
 	}
 	parties := []*party{ours, etcd}
 	for _, p := range parties {
+		p.hang = hang
 		for i := range members {
 			if err := p.start(i); err != nil {
 				return err

@@ -4,7 +4,7 @@
 //
 //	etcd serve OPTION...
 //	etcd load ENDPOINT,... CLIENTS SECONDS
-//	etcd kills COUNT FOLDER NETWORK
+//	etcd kills|hangs COUNT FOLDER NETWORK
 package main
 
 import (
@@ -88,15 +88,15 @@ func main() {
 		etcdmain.Main(append([]string{"etcd"}, os.Args[2:]...))
 		return
 	}
-	if len(os.Args) != 5 || os.Args[1] != "load" && os.Args[1] != "kills" {
+	if len(os.Args) != 5 || !slices.Contains([]string{"load", "kills", "hangs"}, os.Args[1]) {
 		fmt.Fprintln(os.Stderr, "usage: etcd serve OPTION... | load ENDPOINT,... CLIENTS SECONDS |\n"+
-			"       kills COUNT FOLDER NETWORK")
+			"       kills|hangs COUNT FOLDER NETWORK")
 		os.Exit(2)
 	}
-	if os.Args[1] == "kills" {
+	if os.Args[1] != "load" {
 		n, err := strconv.Atoi(os.Args[2])
 		fail(err)
-		fail(kills(n, os.Args[3], os.Args[4]))
+		fail(kills(n, os.Args[3], os.Args[4], os.Args[1] == "hangs"))
 		return
 	}
 	clients, err := strconv.Atoi(os.Args[3])
