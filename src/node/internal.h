@@ -339,7 +339,8 @@ struct node {
 	unsigned tick_ms, configured_tick_ms;
 	uint64_t next_tick_ms, next_duty_ms, next_status_ms, next_expiry_ms;
 	uint64_t next_reader_check_ms;
-	uint64_t commit_due_ms; /* 0: nothing pends */
+	uint64_t commit_due_ms;    /* 0: nothing pends */
+	uint64_t campaign_wait_ms; /* of its last draw */
 	uint64_t campaign_ms; /* when, after the leader is gone; 0: it is not */
 
 	raft_id leader;

@@ -171,6 +171,11 @@ func (p *party) kill() (outcome, error) {
 	if err != nil {
 		return o, err
 	}
+	for _, q := range p.peers { // over a connection that stands
+		if _, err := written(q); err != nil {
+			return o, fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
 	time.Sleep(rand.N(time.Second)) // anywhere between two heartbeats
 	seen := p.watch(old)
 	begin := time.Now()
