@@ -69,20 +69,18 @@ static void rows_free(struct rows *r)
 	free(r->rows);
 }
 
+static enum code take_row(
+    void *arg, enum ca_table t, struct span key, struct span val, struct err *e)
+{
+	return rows_add(arg, t, key, val, e);
+}
+
 static enum code take_table(
     struct store_snapshot *n, MDB_txn *txn, enum ca_table t, struct err *e)
 {
-	struct span key, val, from = SPAN_EMPTY;
-	bool after = false;
-	enum code rc;
+	enum code rc =
+	    rows_scan(n->env, txn, t, SPAN_EMPTY, take_row, &n->small, e);
 
-	while ((rc = rows_seek(n->env, txn, t, from, after, &key, &val, e)) ==
-	       E_OK) {
-		if ((rc = rows_add(&n->small, t, key, val, e)) != E_OK)
-			return rc;
-		from = key;
-		after = true;
-	}
 	return rc == E_NOTFOUND ? E_OK : rc;
 }
 
@@ -181,44 +179,46 @@ static void next_piece(struct store_snapshot *n, struct store_snapshot_pos *pos)
 	pos->small += !n->piece.more;
 }
 
-static enum code log_index(
-    const struct env *v, struct span key, uint64_t *out, struct err *e)
+struct range { /* of LOG rows */
+	struct store_snapshot *snapshot;
+	struct store_snapshot_pos *pos;
+	size_t bytes, max_bytes;
+};
+
+/* E_NOTFOUND: no more of them now. */
+static enum code range_add(
+    void *arg, enum ca_table t, struct span key, struct span val, struct err *e)
 {
+	struct range *r = arg;
+	struct store_snapshot *n = r->snapshot;
+	enum code rc;
+
 	if (key.len != 8)
 		return err_set(e, E_CORRUPT,
-		    "%s: a record's key has %zu bytes, expected 8", v->path,
-		    key.len);
-	*out = get_u64be(key.p);
-	return E_OK;
+		    "%s: a record's key has %zu bytes, expected 8",
+		    n->env->path, key.len);
+	r->bytes += 1 + key.len + val.len;
+	if (get_u64be(key.p) > n->at.index ||
+	    (n->log.n > 0 && r->bytes > r->max_bytes))
+		return E_NOTFOUND;
+	rc = rows_add(&n->log, t, key, val, e);
+	if (rc == E_OK)
+		r->pos->log = get_u64be(key.p) + 1;
+	return rc;
 }
 
 static enum code next_log(struct store_snapshot *n, MDB_txn *txn,
     struct store_snapshot_pos *pos, size_t max_bytes, struct err *e)
 {
-	size_t bytes = 0;
-	uint64_t index = 0;
+	struct range r = {.snapshot = n, .pos = pos, .max_bytes = max_bytes};
 	uint8_t from[8];
-	struct span key, val;
-	enum code rc = E_OK;
+	enum code rc;
 
 	n->log.n = 0;
 	buf_clear(&n->log.bytes);
-	for (;;) {
-		put_u64be(from, pos->log);
-		rc = rows_seek(n->env, txn, LOG_TABLE, span_of(from, 8), false,
-		    &key, &val, e);
-		if (rc == E_OK)
-			rc = log_index(n->env, key, &index, e);
-		if (rc != E_OK || index > n->at.index)
-			break;
-		bytes += 1 + key.len + val.len;
-		if (n->log.n > 0 && bytes > max_bytes)
-			break;
-		rc = rows_add(&n->log, LOG_TABLE, key, val, e);
-		if (rc != E_OK)
-			break;
-		pos->log = index + 1;
-	}
+	put_u64be(from, pos->log);
+	rc = rows_scan(
+	    n->env, txn, LOG_TABLE, span_of(from, 8), range_add, &r, e);
 	rows_settle(&n->log);
 	return rc == E_NOTFOUND ? E_OK : rc;
 }
