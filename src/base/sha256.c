@@ -10,7 +10,7 @@ _Static_assert(sizeof(struct sha256) >= sizeof(SHA256_CTX),
 
 static SHA256_CTX *ctx_of(struct sha256 *h)
 {
-	return (SHA256_CTX *)(void *)h->state;
+	return (SHA256_CTX *)(void *)h;
 }
 
 void sha256_init(struct sha256 *h)

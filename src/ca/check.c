@@ -220,8 +220,10 @@ enum code ca_check_begin(struct ca_check **out, struct ca_db db, struct err *e)
 	enum code rc;
 
 	*out = NULL;
-	if (c == NULL)
-		return err_nomem(e);
+	if (c == NULL) {
+		err_nomem(e);
+		return E_NOMEM;
+	}
 	rc = db.ops->get(db.ctx, CA_T_META, span_str(META_SCALARS), &val, e);
 	c->empty = rc == E_NOTFOUND;
 	if (c->empty) {

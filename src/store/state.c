@@ -143,7 +143,7 @@ enum code rows_scan(const struct env *v, MDB_txn *txn, enum ca_table t,
 	struct row_key k;
 	MDB_cursor *c;
 	MDB_val at, out;
-	struct span val;
+	struct span val = SPAN_EMPTY;
 	enum code rc = key_make(v, &k, t, from, e);
 	int lrc;
 
