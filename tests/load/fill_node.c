@@ -103,17 +103,27 @@ void node_feed_signer(struct fill_node *n)
 	free(entry);
 }
 
+static void sync_file(const struct fill_node *n, const char *name)
+{
+	char path[4096];
+	struct err e = {0};
+	int fd;
+
+	fill_must(fs_join(path, sizeof(path), n->dir, name, &e), n->dir, &e);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0 || fsync(fd) != 0)
+		fill_fail(path, "it cannot be synced");
+	close(fd);
+}
+
 void node_close(struct fill_node *n)
 {
-	int fd = open(n->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
 	node_rest(n);
 	ca_close(n->ca);
 	store_close(n->store);
 	signer_stop(n->signer);
-	if (fd < 0 || syncfs(fd) != 0)
-		fill_fail(n->dir, "it cannot be synced");
-	close(fd);
+	sync_file(n, "raft/data.mdb");
+	sync_file(n, "state/data.mdb");
 }
 
 /* ---- Applying ---- */
