@@ -164,8 +164,8 @@
 	X(READ_ANEW, false, ANY,                                               \
 	    "what was answered in an earlier term is forgotten [6.4]")         \
 	X(READ_SAFE, true, SIM, "no lease unless asked for [6.4.1]")           \
-	X(LEASE_ENDS, true, SIM, "a lease ends [6.4.1]")                       \
-	X(LEASE_QUORUM, true, SIM, "a quorum grants a lease [6.4.1]")          \
+	X(LEASE_ENDS, true, ANY, "a lease ends [6.4.1]")                       \
+	X(LEASE_QUORUM, true, ANY, "a quorum grants a lease [6.4.1]")          \
 	X(LEASE_PROMISE, false, ANY,                                           \
 	    "who a lease stands on elects nobody [6.4.1]")                     \
 	X(LEASE_CAMPAIGN, false, ANY, "nor itself, unless it is told to")      \
