@@ -16,7 +16,10 @@
 #define LIVE "state"
 #define FRESH "state.new"
 #define OLD "state.old"
-#define COMMIT_BYTES (8U << 20) /* of rows, then they are written out */
+/* Then rows are written out: LMDB holds a page for each that is not near
+ * another, 4 KB. */
+#define COMMIT_BYTES (8U << 20)
+#define COMMIT_PUTS 4096
 
 /* Step 3, from wherever it stands. */
 static enum code swap_folders(const struct store *s, struct err *e)
@@ -101,20 +104,11 @@ static enum code fresh_txn(struct install *in, struct err *e)
 
 static enum code fresh_commit(struct install *in, struct err *e)
 {
-	in->dirty = 0;
+	in->dirty = in->puts = 0;
 	return in->txn == NULL ? E_OK : env_commit(in->env, &in->txn, e);
 }
 
-static enum code install_get(
-    void *db, enum ca_table t, struct span key, struct span *val, struct err *e)
-{
-	struct install *in = ((struct store *)db)->install;
-	enum code rc = fresh_txn(in, e);
-
-	return rc == E_OK ? rows_get(in->env, in->txn, t, key, val, e) : rc;
-}
-
-static enum code install_put(
+static enum code put_now(
     void *db, enum ca_table t, struct span key, struct span val, struct err *e)
 {
 	struct store *s = db;
@@ -124,17 +118,47 @@ static enum code install_put(
 	if (rc == E_OK)
 		rc = rows_put(in->env, in->txn, &s->scratch, t, key, val, e);
 	in->dirty += key.len + val.len;
-	if (rc == E_OK && in->dirty >= COMMIT_BYTES)
+	in->puts++;
+	if (rc == E_OK &&
+	    (in->dirty >= COMMIT_BYTES || in->puts >= COMMIT_PUTS))
 		rc = fresh_commit(in, e);
 	return rc;
+}
+
+static enum code install_put(
+    void *db, enum ca_table t, struct span key, struct span val, struct err *e)
+{
+	if (!bulk_takes(t, key.len, val.len))
+		return put_now(db, t, key, val, e);
+	return bulk_add(&((struct store *)db)->install->bulk, t, key, val, e);
+}
+
+/* Before rows are read or deleted that may still wait. */
+static enum code settle_index(
+    struct install *in, enum ca_table t, struct err *e)
+{
+	return bulk_takes(t, 0, 0) ? bulk_flush(&in->bulk, e) : E_OK;
+}
+
+static enum code install_get(
+    void *db, enum ca_table t, struct span key, struct span *val, struct err *e)
+{
+	struct install *in = ((struct store *)db)->install;
+	enum code rc = settle_index(in, t, e);
+
+	if (rc == E_OK)
+		rc = fresh_txn(in, e);
+	return rc == E_OK ? rows_get(in->env, in->txn, t, key, val, e) : rc;
 }
 
 static enum code install_del(
     void *db, enum ca_table t, struct span key, struct err *e)
 {
 	struct install *in = ((struct store *)db)->install;
-	enum code rc = fresh_txn(in, e);
+	enum code rc = settle_index(in, t, e);
 
+	if (rc == E_OK)
+		rc = fresh_txn(in, e);
 	return rc == E_OK ? rows_del(in->env, in->txn, t, key, e) : rc;
 }
 
@@ -142,8 +166,10 @@ static enum code install_seek(void *db, enum ca_table t, struct span from,
     bool after, struct span *key, struct span *val, struct err *e)
 {
 	struct install *in = ((struct store *)db)->install;
-	enum code rc = fresh_txn(in, e);
+	enum code rc = settle_index(in, t, e);
 
+	if (rc == E_OK)
+		rc = fresh_txn(in, e);
 	return rc == E_OK
 		   ? rows_seek(in->env, in->txn, t, from, after, key, val, e)
 		   : rc;
@@ -172,6 +198,8 @@ enum code store_install_begin(struct store *s, struct err *e)
 		free(in);
 		return rc;
 	}
+	in->bulk.put = put_now;
+	in->bulk.ctx = s;
 	s->install = in;
 	return E_OK;
 }
@@ -223,8 +251,10 @@ static enum code seal_fresh(
 	const struct applied a = {
 	    .index = meta->index, .term = meta->term, .conf = meta->conf_state};
 	int lrc;
-	enum code rc = fresh_txn(in, e);
+	enum code rc = bulk_flush(&in->bulk, e);
 
+	if (rc == E_OK)
+		rc = fresh_txn(in, e);
 	if (rc == E_OK && s->bound)
 		rc = identity_put(in->env, in->txn, &s->identity, e);
 	if (rc == E_OK)
@@ -242,6 +272,7 @@ static enum code seal_fresh(
 
 static void install_free(struct store *s)
 {
+	bulk_free(&s->install->bulk);
 	mdb_txn_abort(s->install->txn);
 	env_close(s->install->env);
 	free(s->install);

@@ -87,17 +87,38 @@ enum code identity_put(const struct env *v, MDB_txn *txn,
 enum code identity_get(const struct env *v, MDB_txn *txn,
     struct store_identity *out, struct err *e) MUST_CHECK;
 
-/* ---- store.c ---- */
-
 struct log_point { /* an entry, without its data */
 	uint64_t index, term;
 	uint8_t chain[SHA256_LEN];
 };
 
+/* ---- bulk.c: rows of indexes, put in order ---- */
+
+struct bulk {
+	enum code (*put)(void *ctx, enum ca_table t, struct span key,
+	    struct span val, struct err *e);
+	void *ctx;
+	struct buf waiting, sorted_bytes;
+	const uint8_t **sorted; /* rows of sorted_bytes */
+	size_t waiting_n, sorted_n, sorted_at;
+};
+
+/* Is a row of that table and size one for bulk_add? */
+bool bulk_takes(enum ca_table t, size_t key_len, size_t val_len);
+/* put is called now or later, for this row or others. */
+enum code bulk_add(struct bulk *b, enum ca_table t, struct span key,
+    struct span val, struct err *e) MUST_CHECK;
+/* All are put. */
+enum code bulk_flush(struct bulk *b, struct err *e) MUST_CHECK;
+void bulk_free(struct bulk *b);
+
+/* ---- store.c ---- */
+
 struct install {
 	struct env *env;
 	MDB_txn *txn;
-	size_t dirty; /* bytes put since the last commit */
+	size_t dirty, puts; /* bytes and rows since the last commit */
+	struct bulk bulk;
 };
 
 struct store {
