@@ -175,11 +175,24 @@ static enum code install_seek(void *db, enum ca_table t, struct span from,
 		   : rc;
 }
 
+static enum code install_scan(void *db, enum ca_table t, struct span from,
+    ca_row_fn *fn, void *arg, struct err *e)
+{
+	struct install *in = ((struct store *)db)->install;
+	enum code rc = settle_index(in, t, e);
+
+	if (rc == E_OK)
+		rc = fresh_txn(in, e);
+	return rc == E_OK ? rows_scan(in->env, in->txn, t, from, fn, arg, e)
+			  : rc;
+}
+
 static const struct ca_db_ops install_ops = {
     .get = install_get,
     .put = install_put,
     .del = install_del,
     .seek = install_seek,
+    .scan = install_scan,
 };
 
 enum code store_install_begin(struct store *s, struct err *e)
