@@ -80,6 +80,7 @@ void node_boot(struct node *n)
 	}
 	if (w->failed)
 		return;
+	mixed_config(n, &c);
 	c.applied = n->machine.applied;
 	if (sim_store != NULL)
 		c.storage = sim_store->storage(n);

@@ -34,6 +34,7 @@
 	X(PACE, "timeouts that follow a measured round trip")                  \
 	X(WAIT_PLACE, "commits that waited for a second place")                \
 	X(HUMBLE, "candidates refused for their priority")                     \
+	X(MIXED, "starts with another configuration than the rest")            \
 	X(CUT, "symmetric partitions")                                         \
 	X(CUT_ONE_WAY, "asymmetric partitions")                                \
 	X(CRASH, "crashes")                                                    \
@@ -209,6 +210,8 @@ struct tuning { /* drawn anew for each seed */
 	    transfers;
 	size_t max_size, max_committed, max_uncommitted, inflight,
 	    inflight_bytes;
+	bool mixed; /* mixed.c */
+	struct raft_config other;
 	bool far;        /* far.c: places, and links from and to */
 	unsigned slower; /* so many times all that takes time */
 	unsigned place[SIM_NODES + 1], priority[SIM_PLACES];
@@ -384,6 +387,10 @@ void far_check_waits(struct node *n, raft_index last);
 void far_check_vote(struct node *n, const struct raft_trace *t);
 bool far_may_lose(const struct world *w, const struct node *n,
     const struct raft_conf_state *c);
+
+/* mixed.c: two configurations in one cluster */
+void mixed_tune(struct world *w);
+void mixed_config(struct node *n, struct raft_config *c);
 
 /* nemesis.c */
 void nemesis_act(struct world *w);

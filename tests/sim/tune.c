@@ -93,4 +93,5 @@ void nemesis_tune(struct world *w)
 	    (t->changes || t->story == STORY_LAG || t->story == STORY_JOINT))
 		t->check_quorum = true;
 	far_tune(w);
+	mixed_tune(w);
 }
