@@ -207,7 +207,7 @@
 	/* Far nodes */                                                        \
 	X(PRIORITY, false, SIM, "who would rather lead refuses a lesser one")  \
 	X(PRIORITY_LOG, true, SIM, "but not one whose log is newer [3.6.1]")   \
-	X(PRIORITY_LEADS, true, SIM, "and not if it may not lead itself")      \
+	X(PRIORITY_LEADS, true, ANY, "and not if it may not lead itself")      \
 	X(PRIORITY_TRANSFER, true, SIM, "a transfer minds no priority [3.10]") \
 	X(COMMIT_GROUPS, false, SIM,                                           \
 	    "commit what enough groups hold, if asked")                        \

@@ -78,9 +78,28 @@ void client_answer(struct node *n)
 	}
 }
 
+/* Some still ask a leader that has been replaced and does not know it. */
+static struct node *whom(struct world *w)
+{
+	struct node *first = NULL;
+
+	if (w->t.story == STORY_PLACE && sim_chance(w, 50))
+		for (raft_id id = 1; id <= w->nodes; id++) {
+			struct node *n = &w->node[id];
+
+			if (n->up && n->raft->state == RAFT_LEADER &&
+			    (first == NULL ||
+				n->raft->term < first->raft->term))
+				first = n;
+		}
+	if (first != NULL)
+		return first;
+	return sim_chance(w, 60) ? sim_leader(w) : sim_any(w);
+}
+
 void client_act(struct world *w)
 {
-	struct node *n = sim_chance(w, 60) ? sim_leader(w) : sim_any(w);
+	struct node *n = whom(w);
 
 	if (w->healing)
 		return;

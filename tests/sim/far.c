@@ -9,7 +9,7 @@
 
 /* One seed of sixteen: the others stay what they are. */
 #define ONE_OF 16
-#define TURN 9
+#define TURN 5
 #define ELECTION_MS (SIM_TICK_MS * SIM_ELECTION_TICKS)
 #define IN_TOUCH_MS 10000 /* as a node has it */
 
@@ -18,6 +18,46 @@
 static unsigned link_ms(const struct world *w, raft_id from, raft_id to)
 {
 	return w->t.link_ms[w->t.place[from]][w->t.place[to]];
+}
+
+/* Those in a place that is cut off know for some time no better than that they
+ * lead, and what they then answer may be old. */
+static void tune_story(struct world *w)
+{
+	struct tuning *t = &w->t;
+
+	t->story = STORY_PLACE;
+	t->nemesis_ms = 400 + sim_below(w, 400);
+	t->client_ms = 5 + sim_below(w, 10);
+	t->read = 30 + sim_below(w, 40);
+	t->drop = 0;
+	t->losses = t->burst = false;
+	t->check_quorum = true;
+	t->lease_ms = (SIM_ELECTION_TICKS - 1) *
+		      (t->skew ? SIM_TICK_LEAST_MS : SIM_TICK_MS);
+}
+
+/* One place is cut off, rather the leader's; then it is not. */
+void far_story(struct world *w)
+{
+	struct node *leader = sim_leader(w);
+	bool one_way = sim_chance(w, 30);
+	unsigned place = sim_below(w, SIM_PLACES);
+
+	net_heal(w);
+	if (w->stage++ % 2 == 1)
+		return;
+	if (leader != NULL && sim_chance(w, 80))
+		place = w->t.place[leader->id];
+	for (raft_id a = 1; a <= w->nodes; a++)
+		for (raft_id b = 1; b <= w->nodes; b++) {
+			bool from = w->t.place[a] == place;
+			bool to = w->t.place[b] == place;
+
+			w->cut[a][b] = one_way ? from && !to : from != to;
+		}
+	w->count[one_way ? SIM_CUT_ONE_WAY : SIM_CUT]++;
+	sim_say(w, "cut%s: place %u", one_way ? " one way" : "", place);
 }
 
 void far_tune(struct world *w)
@@ -33,6 +73,8 @@ void far_tune(struct world *w)
 	 * those whose are shortest before their turn comes, and wait anew: one
 	 * of no use as a leader keeps all others from being one. */
 	t->pre_vote = true;
+	if (sim_chance(w, 40))
+		tune_story(w);
 	for (int i = 0; i < SIM_PLACES; i++)
 		for (int k = 0; k < SIM_PLACES; k++)
 			if (i != k) {

@@ -392,6 +392,7 @@ void nemesis_act(struct world *w)
 	case STORY_CHURN: churn(w); break;
 	case STORY_LAG: lag(w); break;
 	case STORY_JOINT: joint(w); break;
+	case STORY_PLACE: far_story(w); break;
 	}
 	sim_schedule(w, (struct event){.at = w->now + t->nemesis_ms / 2 +
 					     sim_below(w, t->nemesis_ms),

@@ -192,7 +192,8 @@ enum sim_story { /* some seeds press on one weak spot */
 	STORY_NONE,
 	STORY_CHURN, /* leaders fall as soon as they rise */
 	STORY_LAG,   /* membership moves on while some apply late */
-	STORY_JOINT  /* a leader does not know yet that it is in a joint */
+	STORY_JOINT, /* a leader does not know yet that it is in a joint */
+	STORY_PLACE  /* a place is cut off, and asked all the same */
 };
 
 struct tuning { /* drawn anew for each seed */
@@ -376,6 +377,7 @@ void nemesis_tune(struct world *w);
 
 /* far.c: clusters a continent apart */
 void far_tune(struct world *w);
+void far_story(struct world *w);
 uint64_t far_place(void *ctx, raft_id id);
 unsigned far_delay(struct world *w, raft_id from, raft_id to);
 bool far_lost(struct world *w, raft_id from, raft_id to);
