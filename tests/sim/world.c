@@ -268,6 +268,12 @@ bool sim_run(struct world *w, uint64_t seed, const struct wish *wish)
 	 * it, and the backlog outlives any patience. */
 	w->t.delay_max = 1;
 	w->t.disk_max = 2;
+	/* Nor do clocks differ: without PreVote one that is twice as fast as
+	 * the others asks again before their turn comes, and each new term
+	 * makes them wait anew, though it is behind and cannot lead. */
+	w->t.skew = false;
+	for (raft_id id = 1; id <= w->nodes; id++)
+		w->node[id].tick_ms = SIM_TICK_MS;
 	sim_schedule(w, (struct event){.at = w->now + 1, .kind = EV_HEAL});
 	run_until(w, w->now + 60000 * (uint64_t)w->t.slower);
 	if (!w->failed && !heal_done(w))
