@@ -78,12 +78,17 @@ static bool leads_to(const struct change *e, const struct voters *v)
 bool members_known(const struct trace_check *c, const struct voters *v,
     raft_index commit, raft_index *at)
 {
-	for (size_t k = 0; k < c->change_n; k++)
-		if (c->change[k].index <= commit &&
-		    leads_to(&c->change[k], v)) {
-			*at = c->change[k].index;
+	for (size_t k = 0; k < c->change_n; k++) {
+		const struct change *e = &c->change[k];
+		raft_term term = terms_at(&c->committed, e->index);
+
+		/* Another entry may have been committed at its index. */
+		if (e->index <= commit && (term == 0 || term == e->term) &&
+		    leads_to(e, v)) {
+			*at = e->index;
 			return true;
 		}
+	}
 	return false;
 }
 
