@@ -439,7 +439,11 @@ void check_send(struct node *n, const struct raft_message *m)
 		     (d->hard.term == m->term && d->hard.vote == m->to);
 		break;
 	case RAFT_MSG_VOTE:
+		/* One that follows by now asks for nothing: the leader of the
+		 * term may have replaced its log on the way to the disk. */
 		ok = d->hard.term > m->term ||
+		     (n->raft->state == RAFT_FOLLOWER && n->raft->leader != 0 &&
+			 n->raft->term == m->term) ||
 		     (d->hard.term == m->term && d->hard.vote == n->id &&
 			 disk_holds(d, m->index, m->log_term));
 		break;
