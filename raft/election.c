@@ -10,7 +10,7 @@ bool raft_promotable(const struct raft *r)
 
 	return p != NULL && RAFT_GUARD(CAMPAIGN_VOTER, !p->learner) &&
 	       RAFT_GUARD(CAMPAIGN_SNAPSHOT, r->log.snapshot == NULL) &&
-	       !r->config.repairing;
+	       RAFT_GUARD(REPAIR_CAMPAIGN, r->config.repairing == 0);
 }
 
 /* Is a committed membership change not applied yet?  Then this node does not
@@ -107,6 +107,15 @@ static bool too_humble(struct raft *r, const struct raft_message *m)
 		   own.term == m->log_term && own.index == m->index);
 }
 
+/* What it lost could be what its vote must protect. */
+static bool has_log(const struct raft *r, bool pre)
+{
+	bool whole = r->config.repairing == 0;
+
+	return (pre || RAFT_GUARD(REPAIR_VOTE, whole)) &&
+	       (!pre || RAFT_GUARD(REPAIR_PRE_VOTE, whole));
+}
+
 /* RequestVote and its question in advance [3.4, 3.6.1, 9.6]. */
 void raft_handle_vote(struct raft *r, const struct raft_message *m)
 {
@@ -121,7 +130,7 @@ void raft_handle_vote(struct raft *r, const struct raft_message *m)
 	bool grant =
 	    RAFT_GUARD(VOTE_ONCE, may) &&
 	    RAFT_GUARD(VOTE_UP_TO_DATE, log_up_to_date(&r->log, last)) &&
-	    !RAFT_GUARD(PRIORITY, too_humble(r, m)) && !r->config.repairing;
+	    !RAFT_GUARD(PRIORITY, too_humble(r, m)) && has_log(r, pre);
 
 	raft_tell(r, RAFT_TRACE_VOTE, m->from, grant, 0);
 	if (grant) {

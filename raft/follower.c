@@ -43,9 +43,10 @@ void follower_heartbeat(struct raft *r, const struct raft_message *m)
 {
 	raft_index last = 0;
 
+	raft_fail(r, log_last_index(&r->log, &last));
 	/* The leader may not know yet that what it heard of was lost. */
-	if (raft_fail(r, log_last_index(&r->log, &last)) == RAFT_OK &&
-	    (m->commit <= last || !r->config.repairing))
+	if (!RAFT_GUARD(
+		REPAIR_COMMIT, r->config.repairing != 0 && m->commit > last))
 		raft_fail(r, log_commit_to(&r->log, m->commit));
 	r->promise_elapsed = 0;
 	raft_send(r, (struct raft_message){.to = m->from,

@@ -204,6 +204,20 @@
 	X(SNAP_PROBED_PAST, false, ANY,                                        \
 	    "a snapshot that arrived is probed past")                          \
 	X(SNAP_ACTIVE, false, ANY, "no snapshot to one that is not heard")     \
+	/* A log that was lost */                                              \
+	X(REPAIR_VOTE, true, SIM, "who lost its log does not vote")            \
+	X(REPAIR_PRE_VOTE, true, ANY, "nor answer who asks in advance")        \
+	X(REPAIR_CAMPAIGN, true, SIM, "nor campaign, even if it is told to")   \
+	X(REPAIR_COMMIT, false, SIM,                                           \
+	    "a commit index beyond what is left of a log waits")               \
+	X(REPAIR_LEADER, false, SIM, "only a leader knows what was lost")      \
+	X(REPAIR_MATCH, false, SIM,                                            \
+	    "what was acknowledged before the loss does not count")            \
+	X(REPAIR_UPTO, false, SIM,                                             \
+	    "what was acknowledged may be committed later")                    \
+	X(REPAIR_NUMBER, false, SIM, "an answer is to one question")           \
+	X(REPAIR_TERM, false, SIM, "an earlier leader may lack what was lost") \
+	X(REPAIR_APPLIED, true, SIM, "who lost its log votes once it is back") \
 	/* Far nodes */                                                        \
 	X(PRIORITY, false, SIM, "who would rather lead refuses a lesser one")  \
 	X(PRIORITY_LOG, true, SIM, "but not one whose log is newer [3.6.1]")   \

@@ -87,7 +87,9 @@ struct progress {
 	raft_index match, next;
 	raft_index sent_commit; /* highest commit index sent */
 	raft_index pending_snapshot;
-	uint64_t read_round; /* highest it has answered in this term */
+	uint64_t read_round;  /* highest it has answered in this term */
+	uint64_t lost_ask;    /* it lost its log, says this number; 0: no */
+	raft_index lost_upto; /* the leader's last index when it was told */
 	struct inflights inflights;
 	enum raft_progress_state state;
 	enum { VOTE_NONE, VOTE_YES, VOTE_NO } vote;
@@ -192,6 +194,8 @@ struct raft {
 	bool learner;
 	raft_index pending_conf; /* no second change below this [4.1] */
 	size_t uncommitted_size;
+	bool repair_answered; /* up to there it has everything again: */
+	raft_index repair_upto;
 	unsigned election_elapsed, heartbeat_elapsed, election_timeout;
 	unsigned promise_elapsed; /* since a heartbeat was answered, or init */
 	uint64_t now_ms;          /* raft_clock's */

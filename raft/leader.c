@@ -365,23 +365,6 @@ static void snapshot_reported(struct progress *p, const struct raft_message *m)
 	p->flow_paused = true;
 }
 
-/* ---- A peer that lost its log ---- */
-
-void raft_peer_lost(struct raft *r, raft_id id)
-{
-	struct progress *p = tracker_find(&r->tracker, id);
-	raft_index last = 0;
-
-	if (r->fatal != RAFT_OK || r->state != RAFT_LEADER || p == NULL ||
-	    id == r->id ||
-	    raft_fail(r, log_last_index(&r->log, &last)) != RAFT_OK)
-		return;
-	p->match = p->sent_commit = p->pending_snapshot = 0;
-	progress_become_probe(p);
-	p->next = last + 1; /* it will say where its log ends */
-	leader_send_append(r, p, true);
-}
-
 /* ---- Transfer [3.10] ---- */
 
 void leader_abort_transfer(struct raft *r)

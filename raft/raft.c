@@ -217,6 +217,7 @@ static void reset(struct raft *r, raft_term term)
 		p->sent_commit = 0;
 		p->state = RAFT_PROBE;
 		p->pending_snapshot = 0;
+		p->lost_ask = 0;
 		if (RAFT_GUARD(READ_ANEW, true))
 			p->read_round = 0;
 		p->recent_active = p->flow_paused = false;
@@ -627,11 +628,6 @@ int raft_forget_leader(struct raft *r)
 {
 	return step_local(
 	    r, &(struct raft_message){.type = RAFT_MSG_FORGET_LEADER});
-}
-
-void raft_repaired(struct raft *r)
-{
-	r->config.repairing = false;
 }
 
 void raft_report_unreachable(struct raft *r, raft_id id)

@@ -310,9 +310,10 @@ struct raft_config {
 	unsigned commit_groups;
 	uint64_t (*group_of)(void *ctx, raft_id id);
 	void *group_ctx;
-	/* The disk lost entries that this node acknowledged; term and vote it
-	 * kept.  Until raft_repaired it neither votes nor campaigns. */
-	bool repairing;
+	/* Not 0: the disk lost entries that this node acknowledged; term and
+	 * vote it kept.  A random number, new at each start.  Until
+	 * raft_repaired the node neither votes nor campaigns. */
+	uint64_t repairing;
 	/* Size of an entry for the limits; NULL: its data and 16 bytes. */
 	size_t (*entry_size)(const struct raft_entry *e);
 	void (*trace)(void *ctx, const struct raft_trace *t); /* may be NULL */
@@ -374,14 +375,29 @@ void raft_report_snapshot(struct raft *r, raft_id id, bool ok);
  * Whoever lost entries may have acknowledged some that are committed.  While it
  * does not vote, those that do elect only leaders that have them: a quorum less
  * one node still meets every quorum.  It asks a leader, of its own term or a
- * later one, which answers raft_peer_lost and tells the last index that it has
- * then: all that was ever acknowledged and committed is up to there.  Once it
- * has applied that much it is what it was (Protocol-Aware Recovery, FAST '18).
- */
+ * later one, which stops counting what it acknowledged and tells the last index
+ * that it has then: all that was ever acknowledged and committed is up to
+ * there.  Once it has applied that much it is what it was (Protocol-Aware
+ * Recovery, FAST '18). */
 
-/* Leader: what that peer acknowledged before does not count any more. */
-void raft_peer_lost(struct raft *r, raft_id id);
-/* The entries are back: from now on it votes. */
+/* What each node says to each other, now and then, however it gets there: it
+ * may be lost, late, or come twice. */
+struct raft_repair {
+	uint64_t ask;   /* not 0: the sender lost its log: config.repairing */
+	uint64_t of;    /* not 0: a leader's answer to the recipient's `ask`: */
+	raft_term term; /* its term, */
+	raft_index upto; /* and its last index when it heard of it */
+};
+
+void raft_repair_say(const struct raft *r, raft_id to, struct raft_repair *out);
+/* true: this node leads, and did not know that the sender lost its log. */
+bool raft_repair_hear(
+    struct raft *r, raft_id from, const struct raft_repair *m);
+/* All that was lost is up to *upto, and applied: the mark may go.  false: not
+ * yet, or nobody has answered. */
+bool raft_repair_done(
+    const struct raft *r, raft_index applied, raft_index *upto);
+/* The mark is gone, durably: from now on this node votes. */
 void raft_repaired(struct raft *r);
 
 /* ---- Work ---- */

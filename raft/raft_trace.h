@@ -64,6 +64,7 @@ struct raft_step {
 	/* INIT: beyond etcd's schema, as properties. */
 	raft_index applied; /* RAFT_STEP_UNKNOWN in the trace of another */
 	raft_term last_term;
+	bool lost; /* the disk lost what it had acknowledged */
 };
 
 /* The step that an event is; false: it is none of the trace's.

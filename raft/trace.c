@@ -116,6 +116,7 @@ bool raft_step_of(const struct raft_trace *t, struct raft_step *out)
 	if (out->kind == RAFT_STEP_INIT) {
 		out->applied = r->log.applied;
 		out->last_term = last.term;
+		out->lost = r->config.repairing != 0;
 	}
 	return true;
 }
@@ -203,7 +204,7 @@ static char *put_properties(char *p, const struct raft_step *s)
 	case RAFT_STEP_INIT:
 		p = put_field(p, ",\"prop\":{\"applied\":", s->applied);
 		p = put_field(p, ",\"lastTerm\":", s->last_term);
-		return put(p, "}");
+		return put(p, s->lost ? ",\"lost\":true}" : "}");
 	case RAFT_STEP_CHANGE_CONF:
 		p = put_change(put(p, ",\"prop\":{\"cc\":{"), &s->change);
 		return put(p, "}}");

@@ -144,7 +144,6 @@ struct peer {
 	struct snapshot_out *sending; /* NULL: no snapshot is under way */
 	uint64_t refused_ms;          /* when it last refused one; 0: never */
 	uint64_t repair; /* it lost its log, and asks with this number */
-	uint64_t repair_of, repair_term, repair_upto; /* what it was told */
 };
 
 struct peer *peers_find(struct node *n, uint64_t id); /* or NULL */
@@ -181,8 +180,7 @@ enum code whole_check(struct node *n, struct err *e) MUST_CHECK;
 /* With the store open: what is not one whole is begun anew. */
 enum code repair_check_state(struct node *n, struct err *e) MUST_CHECK;
 void repair_start(struct node *n);
-void repair_asked(struct node *n, struct peer *p, uint64_t ask);
-void repair_answered(struct node *n, const struct wire_status *s);
+void repair_heard(struct node *n, struct peer *p, const struct wire_status *s);
 void repair_tell(
     const struct node *n, const struct peer *p, struct wire_status *s);
 /* E_CORRUPT: nobody can mend this node's log. */
@@ -363,9 +361,7 @@ struct node {
 	uint64_t stale_stream; /* broken off, or refused: of chunks */
 
 	struct {
-		uint64_t ask; /* random; 0: the log is whole */
-		bool answered;
-		uint64_t upto;        /* and then applied: it is whole again */
+		uint64_t ask;         /* random; 0: the log is whole */
 		uint64_t hopeless_ms; /* since when there is nobody to ask */
 	} repair;
 	bool space_low;

@@ -290,7 +290,6 @@ static enum code start_raft(struct node *n, struct err *e)
 	    .commit_groups = (unsigned)c->commit_min_clusters,
 	    .group_of = cluster_of,
 	    .group_ctx = n,
-	    .repairing = store_repairing(n->store)[0] != '\0',
 	    .trace = on_trace,
 	    .trace_ctx = n};
 	struct raft_status st;
@@ -307,6 +306,8 @@ static enum code start_raft(struct node *n, struct err *e)
 		r.lease_ms = pace_lease_ms(r.election_ticks, n->tick_ms);
 	}
 	store_raft_storage(n->store, &r.storage);
+	while (store_repairing(n->store)[0] != '\0' && r.repairing == 0)
+		r.repairing = random_u64();
 	rc = raft_init(&n->raft, &r);
 	if (rc != RAFT_OK)
 		return raft_error(n, rc, e);

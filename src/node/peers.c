@@ -311,8 +311,7 @@ static void on_status(
 	p->tree_size = s->tree_size;
 	note_time(p, s->time_ms);
 	p->issuing = s->issuing;
-	repair_asked(n, p, s->repair);
-	repair_answered(n, s);
+	repair_heard(n, p, s);
 	crl_note_published(n, p, s);
 	for (size_t i = 0; i < s->checkpoints_n; i++)
 		note_checkpoint(p, &s->checkpoints[i]);

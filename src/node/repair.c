@@ -1,11 +1,8 @@
 /* repair.c -- a start that found state/ or the log damaged, until the node is
  * whole again; and the leader that it asks (ADR 0017).
  *
- * The node says in its status that it lost its log, with a random number.  A
- * leader stops counting what the node had acknowledged, sends what it lacks,
- * and answers with its last index.  What a leader of the node's own term, or of
- * a later one, held when it was asked covers whatever the node had acknowledged
- * and a quorum had committed: once it is applied here, the node votes. */
+ * What they say to each other is the core's (raft/repair.c); it goes with each
+ * status. */
 #include "node/internal.h"
 
 #include <stdio.h>
@@ -29,55 +26,38 @@ enum code repair_check_state(struct node *n, struct err *e)
 
 void repair_start(struct node *n)
 {
-	if (store_repairing(n->store)[0] == '\0')
-		return;
-	while (n->repair.ask == 0)
-		n->repair.ask = random_u64();
-	metric_set(M_repairing, 1);
+	struct raft_repair own;
+
+	raft_repair_say(n->raft, n->id, &own);
+	n->repair.ask = own.ask;
+	metric_set(M_repairing, own.ask != 0);
 }
 
-/* ---- The leader ---- */
-
-void repair_asked(struct node *n, struct peer *p, uint64_t ask)
+void repair_heard(struct node *n, struct peer *p, const struct wire_status *s)
 {
-	struct raft_status st;
+	const struct raft_repair m = {
+	    s->repair, s->repair_of, s->repair_term, s->repair_upto};
 
-	p->repair = ask;
-	if (ask == 0)
+	struct raft_repair answer;
+
+	p->repair = s->repair;
+	if (!raft_repair_hear(n->raft, p->id, &m))
 		return;
-	raft_status(n->raft, &st);
-	if (st.state != RAFT_LEADER ||
-	    (p->repair_of == ask && p->repair_term == st.hard.term))
-		return;
-	raft_peer_lost(n->raft, p->id);
-	p->repair_of = ask;
-	p->repair_term = st.hard.term;
-	p->repair_upto = st.last_index;
+	raft_repair_say(n->raft, p->id, &answer);
 	log_event(EV_peer_lost_log, "peer=%llu upto=%llu",
-	    (unsigned long long)p->id, (unsigned long long)p->repair_upto);
+	    (unsigned long long)p->id, (unsigned long long)answer.upto);
 }
 
 void repair_tell(
     const struct node *n, const struct peer *p, struct wire_status *s)
 {
-	bool asked = p->repair != 0 && p->repair == p->repair_of &&
-		     n->role == RAFT_LEADER && p->repair_term == n->term;
+	struct raft_repair m;
 
-	s->repair = n->repair.ask;
-	s->repair_of = asked ? p->repair_of : 0;
-	s->repair_term = asked ? p->repair_term : 0;
-	s->repair_upto = asked ? p->repair_upto : 0;
-}
-
-/* ---- The node that asks ---- */
-
-void repair_answered(struct node *n, const struct wire_status *s)
-{
-	if (n->repair.ask == 0 || s->repair_of != n->repair.ask ||
-	    s->repair_term < n->term)
-		return;
-	n->repair.answered = true;
-	n->repair.upto = s->repair_upto;
+	raft_repair_say(n->raft, p->id, &m);
+	s->repair = m.ask;
+	s->repair_of = m.of;
+	s->repair_term = m.term;
+	s->repair_upto = m.upto;
 }
 
 /* Voters, and those of them that can still vote; without a state, the nodes
@@ -129,19 +109,20 @@ static enum code check_quorum(struct node *n, struct err *e)
 
 enum code repair_run(struct node *n, struct err *e)
 {
+	raft_index upto;
 	enum code rc;
 
 	if (n->repair.ask == 0)
 		return E_OK;
 	rc = check_quorum(n, e);
-	if (rc != E_OK || !n->repair.answered ||
-	    store_durable_applied(n->store) < n->repair.upto)
+	if (rc != E_OK ||
+	    !raft_repair_done(n->raft, store_durable_applied(n->store), &upto))
 		return rc;
 	if ((rc = store_repaired(n->store, e)) != E_OK)
 		return rc;
 	raft_repaired(n->raft);
 	log_event(EV_log_repaired, "upto=%llu applied=%llu",
-	    (unsigned long long)n->repair.upto,
+	    (unsigned long long)upto,
 	    (unsigned long long)store_applied(n->store));
 	n->repair.ask = 0;
 	metric_set(M_repairing, 0);

@@ -172,6 +172,9 @@ static bool restarted(
 	struct terms log = {0};
 
 	voters_of(s->conf, &v);
+	p->lost = s->lost;
+	if (p->lost)
+		p->acked = 0;
 	if (!kept_promises(c, p, s))
 		return false;
 	log_that_ends(c, p, s->last, s->last_term, &log);

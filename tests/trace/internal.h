@@ -50,6 +50,7 @@ struct peer {
 	size_t grant_n, grant_cap;
 	raft_term left_term;
 	raft_index acked;
+	bool lost; /* from acked on the disk lost it, and it began so */
 };
 
 struct reign { /* a term that somebody campaigned for */

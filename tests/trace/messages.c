@@ -206,6 +206,9 @@ static bool answer_append(struct trace_check *c, struct peer *p,
 static bool answer_heartbeat(struct trace_check *c, struct peer *p,
     const struct raft_step_message *m, const struct raft_step_message *q)
 {
+	/* What was acknowledged before the loss may come to be committed. */
+	if (p->lost && q->commit > p->log.last)
+		return true;
 	if (m->reject)
 		return trace_fail(c, "refuses a heartbeat");
 	return q->commit <= p->state.commit || commit_to(c, p, q->commit);
@@ -307,7 +310,8 @@ static bool promised(
 {
 	if (m->term > from->left_term)
 		from->left_term = m->term;
-	if (m->type == RAFT_MSG_APP_RESP && !m->reject &&
+	/* One may come that was sent before the loss. */
+	if (m->type == RAFT_MSG_APP_RESP && !m->reject && !from->lost &&
 	    m->term == from->state.term && m->index > from->acked)
 		from->acked = m->index;
 	if (m->type != RAFT_MSG_VOTE_RESP || m->reject)

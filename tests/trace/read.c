@@ -134,6 +134,7 @@ static bool properties(struct trace_file *t, const json_t *prop)
 
 	s->applied = RAFT_STEP_UNKNOWN;
 	s->last_term = 0;
+	s->lost = json_is_true(json_object_get(prop, "lost"));
 	if (s->kind == RAFT_STEP_CHANGE_CONF)
 		return change(t, json_object_get(cc, "changes"));
 	if (s->kind == RAFT_STEP_APPLY_CONF)
