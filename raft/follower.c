@@ -41,17 +41,22 @@ void follower_append(struct raft *r, const struct raft_message *m)
 
 void follower_heartbeat(struct raft *r, const struct raft_message *m)
 {
+	struct raft_message resp = {.to = m->from,
+	    .type = RAFT_MSG_HEARTBEAT_RESP,
+	    .context = m->context};
 	raft_index last = 0;
 
 	raft_fail(r, log_last_index(&r->log, &last));
 	/* The leader may not know yet that what it heard of was lost. */
-	if (!RAFT_GUARD(
-		REPAIR_COMMIT, r->config.repairing != 0 && m->commit > last))
+	if (RAFT_GUARD(
+		REPAIR_COMMIT, r->config.repairing != 0 && m->commit > last)) {
+		resp.reject = true;
+		resp.index = m->commit;
+	} else {
 		raft_fail(r, log_commit_to(&r->log, m->commit));
+	}
 	r->promise_elapsed = 0;
-	raft_send(r, (struct raft_message){.to = m->from,
-			 .type = RAFT_MSG_HEARTBEAT_RESP,
-			 .context = m->context});
+	raft_send(r, resp);
 }
 
 /* A changed configuration takes effect [4.1]. */

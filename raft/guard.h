@@ -213,6 +213,10 @@
 	X(REPAIR_LEADER, false, SIM, "only a leader knows what was lost")      \
 	X(REPAIR_MATCH, false, SIM,                                            \
 	    "what was acknowledged before the loss does not count")            \
+	X(REPAIR_LATE_ACK, false, ANY,                                         \
+	    "it is taken back if it is heard of after the loss")               \
+	X(REPAIR_LATE_COMMIT, false, ANY,                                      \
+	    "even where there is nothing to append")                           \
 	X(REPAIR_UPTO, false, SIM,                                             \
 	    "what was acknowledged may be committed later")                    \
 	X(REPAIR_NUMBER, false, SIM, "an answer is to one question")           \

@@ -264,6 +264,11 @@ void follower_heartbeat(struct raft *r, const struct raft_message *m);
 void follower_snapshot(struct raft *r, const struct raft_message *m);
 void raft_switch_conf(struct raft *r);
 
+/* repair.c */
+/* A leader's peer does not hold that entry.  true: it had acknowledged it, lost
+ * it since, and is sent it again. */
+bool repair_refused(struct raft *r, struct progress *p, raft_index at);
+
 /* read_index.c */
 void reads_reset(struct reads *s);
 void reads_free(struct reads *s);

@@ -268,6 +268,9 @@ static void append_rejected(
 	raft_term ignored;
 
 	raft_tell(r, RAFT_TRACE_REFUSED, p->id, m->index, m->reject_hint);
+	if (RAFT_GUARD(REPAIR_LATE_ACK, p->lost_ask != 0) &&
+	    repair_refused(r, p, m->index))
+		return;
 	/* Skip what cannot match: entries of a later term than the peer has
 	 * at its hint. */
 	if (m->log_term > 0)
@@ -342,13 +345,15 @@ static void heartbeat_answered(
     struct raft *r, struct progress *p, const struct raft_message *m)
 {
 	raft_index last = 0;
-	bool lost;
+	bool lost, again;
 
 	p->recent_active = true;
 	p->flow_paused = false;
+	again = m->reject && RAFT_GUARD(REPAIR_LATE_COMMIT, p->lost_ask != 0) &&
+		repair_refused(r, p, m->index);
 	raft_fail(r, log_last_index(&r->log, &last));
 	lost = p->match < last || p->state == RAFT_PROBE; /* or never sent */
-	if (RAFT_GUARD(HEARTBEAT_RESENDS, lost))
+	if (!again && RAFT_GUARD(HEARTBEAT_RESENDS, lost))
 		leader_send_append(r, p, true);
 	if (m->context != 0)
 		reads_ack(r, p, m->context);

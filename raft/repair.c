@@ -15,6 +15,18 @@ static void lost(struct raft *r, struct progress *p, raft_index last)
 	leader_send_append(r, p, true);
 }
 
+/* What was acknowledged before the loss may be heard of after it. */
+bool repair_refused(struct raft *r, struct progress *p, raft_index at)
+{
+	raft_index last = 0;
+
+	if (at > p->match ||
+	    raft_fail(r, log_last_index(&r->log, &last)) != RAFT_OK)
+		return false;
+	lost(r, p, last);
+	return true;
+}
+
 static void take_answer(struct raft *r, const struct raft_repair *m)
 {
 	if (r->config.repairing == 0 ||

@@ -159,6 +159,50 @@ static void what_it_had_acknowledged_does_not_count(void **state)
 	cluster_free(c);
 }
 
+static struct raft_message late(void)
+{
+	return (struct raft_message){.type = RAFT_MSG_APP_RESP,
+	    .from = 2,
+	    .to = 1,
+	    .term = 2,
+	    .index = 3};
+}
+
+/* A leader that was stopped finds what two connections brought, in any order.
+ */
+static void a_late_acknowledgement_is_found_out_by_an_append(void **state)
+{
+	struct cluster *c = lost(true);
+
+	(void)state;
+	cluster_cut(c, 1, 2);
+	say(c, 2, 1);
+	cluster_step(c, 1, late());
+	assert_int_equal(match_of_2(c), 3);
+	cluster_drop(c);
+	cluster_heal(c);
+	cluster_propose(c, 1, "y");
+	cluster_settle(c);
+	assert_int_equal(cluster_status(c, 2).hard.commit, 4);
+	cluster_free(c);
+}
+
+static void and_by_a_heartbeat_where_nothing_is_proposed(void **state)
+{
+	struct cluster *c = lost(true);
+
+	(void)state;
+	cluster_cut(c, 1, 2);
+	say(c, 2, 1);
+	cluster_step(c, 1, late());
+	cluster_drop(c);
+	cluster_heal(c);
+	cluster_tick(c, 1, 10);
+	cluster_settle(c);
+	assert_int_equal(cluster_status(c, 2).hard.commit, 3);
+	cluster_free(c);
+}
+
 /* Asked in advance, it refuses too: who asks is not sent into a campaign that
  * it loses. */
 static void it_does_not_answer_who_asks_in_advance(void **state)
@@ -233,6 +277,8 @@ int main(void)
 	    cmocka_unit_test(it_survives_a_leader_that_does_not_know),
 	    cmocka_unit_test(a_leader_that_is_told_sends_them_again),
 	    cmocka_unit_test(what_it_had_acknowledged_does_not_count),
+	    cmocka_unit_test(a_late_acknowledgement_is_found_out_by_an_append),
+	    cmocka_unit_test(and_by_a_heartbeat_where_nothing_is_proposed),
 	    cmocka_unit_test(it_does_not_answer_who_asks_in_advance),
 	    cmocka_unit_test(
 		it_believes_no_earlier_leader_and_no_earlier_answer),
