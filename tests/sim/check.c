@@ -88,8 +88,12 @@ static size_t durable(
 {
 	size_t yes = 0;
 
-	for (size_t k = 0; k < n; k++)
-		yes += disk_holds(&w->node[ids[k]].disk, i, term);
+	/* Who lost it must not vote, and so it counts as before. */
+	for (size_t k = 0; k < n; k++) {
+		const struct disk *d = &w->node[ids[k]].disk;
+
+		yes += disk_holds(d, i, term) || i <= d->lost_upto;
+	}
 	return yes;
 }
 

@@ -8,7 +8,7 @@
 
 static bool gone(const struct node *n)
 {
-	return n->lost || n->disk.damaged;
+	return n->lost || n->disk.damaged || n->disk.repairing;
 }
 
 static bool any_gone(struct world *w, const raft_id *ids, size_t n)
@@ -63,10 +63,19 @@ static bool may_lose(struct world *w, const struct node *n)
 	if (leader == NULL || w->nodes == SIM_NODES)
 		return false;
 	c = &leader->raft->tracker.conf;
-	if (c->voters_n < 3 || c->voters_outgoing_n > 0 ||
-	    !id_in(c->voters, c->voters_n, n->id) ||
-	    any_gone(w, c->voters, c->voters_n) ||
+	if (any_gone(w, c->voters, c->voters_n) ||
 	    any_gone(w, c->learners, c->learners_n) || !far_may_lose(w, n, c))
+		return false;
+	return loss_settled(w, n, c);
+}
+
+bool loss_settled(
+    struct world *w, const struct node *n, const struct raft_conf_state *c)
+{
+	const struct node *leader = sim_leader(w);
+
+	if (c->voters_n < 3 || c->voters_outgoing_n > 0 ||
+	    !id_in(c->voters, c->voters_n, n->id))
 		return false;
 	for (size_t i = 0; i < c->voters_n; i++)
 		if (!settled(&w->node[c->voters[i]], c))
@@ -109,14 +118,12 @@ void loss_wipe(struct world *w)
 /* One bit of a row; or a write that hit another row than its own, so that
  * neither is what it should be.  Found when it is read: by the running node,
  * or when it starts. */
-void loss_damage(struct world *w)
+void loss_spoil(struct node *n)
 {
-	struct node *n = sim_any(w);
+	struct world *w = n->w;
 	struct disk *d = &n->disk;
 	size_t a, b;
 
-	if (d->n < 2 || !may_lose(w, n))
-		return;
 	a = sim_below(w, (unsigned)d->n);
 	b = sim_chance(w, 50) ? a : sim_below(w, (unsigned)d->n);
 	d->log[a].bad = d->log[b].bad = true;
@@ -126,6 +133,15 @@ void loss_damage(struct world *w)
 		    n, d->base + 1 + a, a == b ? 0 : d->base + 1 + b);
 	d->damaged = true;
 	sim_say(w, "n%llu: its disk is damaged", (unsigned long long)n->id);
+}
+
+void loss_damage(struct world *w)
+{
+	struct node *n = sim_any(w);
+
+	if (w->t.repairs || n->disk.n < 2 || !may_lose(w, n))
+		return;
+	loss_spoil(n);
 	if (n->up && sim_chance(w, 60)) {
 		node_crash(n);
 		node_restart_in(n, 5 + sim_below(w, 500));

@@ -209,7 +209,7 @@ static void change(struct world *w)
 	if (n == NULL || !n->up || w->now < n->paused_until)
 		return;
 	/* Where disks get lost, only the leader asks, and one at a time. */
-	if (w->t.losses &&
+	if ((w->t.losses || w->t.repairs) &&
 	    (n->raft->state != RAFT_LEADER || loss_replace(w, n)))
 		return;
 	if (n->raft->tracker.conf.voters_outgoing_n > 0 && sim_chance(w, 70)) {
@@ -388,7 +388,12 @@ void nemesis_act(struct world *w)
 	if (w->healing)
 		return;
 	switch (t->story) {
-	case STORY_NONE: mischief(w); break;
+	case STORY_NONE:
+		if (t->repairs && sim_chance(w, 80))
+			repair_act(w);
+		else
+			mischief(w);
+		break;
 	case STORY_CHURN: churn(w); break;
 	case STORY_LAG: lag(w); break;
 	case STORY_JOINT: joint(w); break;

@@ -72,16 +72,21 @@ void node_boot(struct node *n)
 		return;
 	}
 	/* The whole log is read at a start: nothing is served from a damaged
-	 * one, and no vote comes out of it. */
+	 * one, and no vote comes out of it; it is fetched again, or lost. */
 	if (n->disk.damaged) {
-		w->count[SIM_DAMAGE_FOUND]++;
-		loss_take(n);
-		return;
+		if (!w->t.repairs) {
+			w->count[SIM_DAMAGE_FOUND]++;
+			loss_take(n);
+			return;
+		}
+		repair_found(n);
 	}
 	if (w->failed)
 		return;
 	mixed_config(n, &c);
 	c.applied = n->machine.applied;
+	if (n->disk.repairing)
+		c.repairing = sim_random(w) | 1;
 	if (sim_store != NULL)
 		c.storage = sim_store->storage(n);
 	n->incarnation++;
@@ -103,6 +108,7 @@ void node_boot(struct node *n)
 	    (unsigned long long)n->machine.applied,
 	    (unsigned long long)disk_last(&n->disk));
 	check_booted(n);
+	repair_booted(n);
 	sim_schedule(
 	    w, (struct event){.at = w->now + 1 + sim_below(w, SIM_TICK_MS),
 		   .kind = EV_TICK,

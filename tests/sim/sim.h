@@ -51,6 +51,9 @@
 	X(BIT_FLIP, "bits flipped on a disk")                                  \
 	X(MISDIRECTED, "writes that went astray")                              \
 	X(DAMAGE_FOUND, "nodes stopped by a damaged disk")                     \
+	X(LOG_LOST, "logs found damaged and set aside")                        \
+	X(STATE_LOST, "of them, with the state")                               \
+	X(REPAIRED, "nodes that got their log back from peers")                \
 	X(WIPE, "disks lost")                                                  \
 	X(REJOIN, "nodes replaced under a new id")                             \
 	X(PAUSE, "pauses")                                                     \
@@ -118,6 +121,10 @@ struct disk { /* what a crash leaves */
 	size_t n, cap;
 	struct machine machine;
 	bool damaged; /* found at the next start, if not before */
+	/* repair.c: so is the machine; until the log is back, up to where it
+	 * was lost. */
+	bool machine_lost, repairing;
+	raft_index lost_upto;
 };
 
 struct lane { /* storage messages, done one after the other */
@@ -176,7 +183,9 @@ enum sim_event_kind {
 	EV_RESTART,
 	EV_HEAL,
 	EV_COMPACT,
-	EV_REPORT /* of a snapshot's fate, to its sender */
+	EV_REPORT, /* of a snapshot's fate, to its sender */
+	EV_SAY,    /* who lost its log, and who was told of it */
+	EV_SAID
 };
 
 struct event {
@@ -186,6 +195,7 @@ struct event {
 	unsigned incarnation;
 	bool ok, snapshot, old;
 	struct raft_message *m;
+	struct raft_repair *said; /* EV_SAID */
 };
 
 enum sim_story { /* some seeds press on one weak spot */
@@ -208,7 +218,7 @@ struct tuning { /* drawn anew for each seed */
 	enum sim_story story;
 	bool slow_apply, changes, crashes, cuts, pauses, compaction;
 	bool clogs, skew, slow_disks, disk_errors, full_disks, losses,
-	    transfers;
+	    transfers, repairs;
 	size_t max_size, max_committed, max_uncommitted, inflight,
 	    inflight_bytes;
 	bool mixed; /* mixed.c */
@@ -285,6 +295,8 @@ struct world {
 	raft_index marker; /* healed: the cluster must apply past this */
 	raft_term marker_term;
 	unsigned stage; /* of a story */
+	bool minority[SIM_NODES + 1];
+	raft_id whole_again; /* the last that was repaired */
 	uint64_t count[SIM_COUNTER_N];
 	struct trace_check *trace;
 	uint64_t steps; /* of the trace */
@@ -366,6 +378,7 @@ struct sim_store {
 	/* The row of entry i is damaged, or, if from is not 0, overwritten
 	 * with that one. */
 	void (*damage)(struct node *n, raft_index i, raft_index from);
+	void (*repaired)(struct node *n);
 	void (*free)(struct node *n);
 };
 extern const struct sim_store *sim_store; /* NULL: the model alone */
@@ -406,6 +419,20 @@ void loss_take(struct node *n); /* it never comes back */
 /* The leader has a member that is lost: true, and its replacement proposed.
  * Also true for one that is damaged, and will be lost. */
 bool loss_replace(struct world *w, struct node *leader);
+
+bool loss_settled(
+    struct world *w, const struct node *n, const struct raft_conf_state *c);
+void loss_spoil(struct node *n); /* some rows of its log */
+
+/* repair.c */
+void repair_tune(struct world *w);
+void repair_act(struct world *w);
+void repair_booted(struct node *n);
+void repair_say(struct node *n, unsigned incarnation);
+void repair_said(struct world *w, struct event *e);
+/* A start found the log damaged, or the machine: it begins after that. */
+void repair_found(struct node *n);
+void repair_forget(struct node *n, raft_index applied, raft_term term);
 
 /* client.c */
 int client_propose(struct node *n);

@@ -78,6 +78,7 @@ void nemesis_tune(struct world *w)
 	t->inflight_bytes =
 	    sim_chance(w, 70) ? 0 : t->max_size + sim_below(w, 500);
 	tune_story(w);
+	repair_tune(w);
 	/* Ticks that come at once after a pause would make an election too
 	 * early for a lease: no node does that. */
 	if (t->check_quorum && !t->burst && sim_chance(w, 50))

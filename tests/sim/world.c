@@ -154,13 +154,15 @@ static bool asleep(struct world *w, struct event *e)
 	struct node *n = &w->node[e->node];
 	bool own = e->kind == EV_PACKET || e->kind == EV_TICK ||
 		   e->kind == EV_APPEND || e->kind == EV_APPLY ||
-		   e->kind == EV_REPORT || e->kind == EV_COMPACT;
+		   e->kind == EV_REPORT || e->kind == EV_COMPACT ||
+		   e->kind == EV_SAY || e->kind == EV_SAID;
 
 	if (!own || !n->up || w->now >= n->paused_until)
 		return false;
 	e->at = n->paused_until;
 	sim_schedule(w, *e);
 	e->m = NULL;
+	e->said = NULL;
 	return true;
 }
 
@@ -193,6 +195,8 @@ static void dispatch(struct world *w, struct event *e)
 		}
 		break;
 	case EV_REPORT: reported(w, e); break;
+	case EV_SAY: repair_say(n, e->incarnation); break;
+	case EV_SAID: repair_said(w, e); break;
 	}
 }
 
@@ -204,6 +208,7 @@ static void run_until(struct world *w, uint64_t end)
 		w->now = e.at;
 		dispatch(w, &e);
 		free(e.m);
+		free(e.said);
 		if (++w->events % 64 == 0 && !w->failed)
 			check_all(w);
 		if (w->healing && heal_done(w))
@@ -294,8 +299,10 @@ void sim_free(struct world *w)
 		node_free(n);
 		disk_free(&n->disk);
 	}
-	for (size_t i = 0; i < w->heap_n; i++)
+	for (size_t i = 0; i < w->heap_n; i++) {
 		free(w->heap[i].m);
+		free(w->heap[i].said);
+	}
 	free(w->heap);
 	history_free(w);
 	check_free(w);

@@ -291,6 +291,15 @@ static void real_crash(struct node *n, const struct raft_message *m)
 		power_cut(&r->power);
 }
 
+static void real_repaired(struct node *n)
+{
+	struct real *r = real_of(n);
+	struct err e = {0};
+
+	real_begin(r);
+	must(n, store_repaired(r->store, &e), &e);
+}
+
 static void real_free(struct node *n)
 {
 	struct real *r = n->real;
@@ -389,5 +398,6 @@ const struct sim_store real_store = {
     .snapshot = real_snapshot,
     .crash = real_crash,
     .damage = real_damage,
+    .repaired = real_repaired,
     .free = real_free,
 };

@@ -116,7 +116,7 @@ static void check(struct node *n)
 	d->hard = hs;
 	d->commit_synced = hs.commit;
 	/* A damaged row is out of the way by now. */
-	d->damaged = false;
+	d->damaged = d->machine_lost = false;
 	for (size_t i = 0; i < d->n; i++)
 		d->log[i].bad = false;
 	free(r->torn);
@@ -124,11 +124,62 @@ static void check(struct node *n)
 	r->cut = r->flushed = 0;
 }
 
+/* Where peers can mend it, a log is begun anew in the store, and so it is in
+ * the model: what the start keeps is applied, and a hard state that was
+ * perhaps being written. */
+static void begun_anew(struct node *n)
+{
+	struct real *r = real_of(n);
+	struct raft_hard_state hs, *hard = &n->disk.hard;
+	struct raft_conf_state cs;
+	raft_index applied = store_durable_applied(r->store);
+	raft_term term = 0;
+
+	r->inner.initial_state(r->inner.ctx, &hs, &cs);
+	if (applied > 0 &&
+	    r->inner.term(r->inner.ctx, applied, &term) != RAFT_OK)
+		sim_fail(n->w, "n%llu: a log that begins nowhere", ULL(n->id));
+	if (r->torn != NULL && r->torn->term == hs.term &&
+	    r->torn->vote == hs.vote)
+		*hard = hs;
+	free(r->torn);
+	r->torn = NULL;
+	r->cut = 0;
+	repair_forget(n, applied, term);
+}
+
+static void repairs(struct node *n)
+{
+	struct real *r = real_of(n);
+	bool marked = store_repairing(r->store)[0] != '\0';
+
+	if (n->disk.repairing && !marked)
+		sim_fail(n->w, "n%llu votes without its log", ULL(n->id));
+	else if (marked && !n->disk.repairing && !n->disk.damaged)
+		sim_fail(
+		    n->w, "n%llu: %s", ULL(n->id), store_repairing(r->store));
+	else if (marked && !n->disk.repairing)
+		begun_anew(n);
+}
+
+static enum code open_store(struct node *n, struct err *e)
+{
+	struct real *r = real_of(n);
+	struct store_config c = {
+	    .dir = r->dir, .map_size = 16U << 20, .has_peers = n->w->t.repairs};
+	struct store_identity id = {.node_id = n->id};
+	enum code rc = store_open(&r->store, &c, e);
+
+	if (rc == E_OK)
+		rc = store_bind(r->store, &id, e);
+	if (rc == E_OK && n->disk.machine_lost)
+		rc = store_state_discard(r->store, "its rows do not fit", e);
+	return rc;
+}
+
 bool real_open(struct node *n)
 {
 	struct real *r = real_of(n);
-	struct store_config c = {.dir = r->dir, .map_size = 16U << 20};
-	struct store_identity id = {.node_id = n->id};
 	struct err e = {0};
 	enum code rc;
 
@@ -137,9 +188,7 @@ bool real_open(struct node *n)
 	if (n->incarnation > 0 && !n->w->healing && sim_chance(n->w, 5))
 		r->power.cut_in = 1 + sim_below(n->w, 60);
 	real_begin(r);
-	rc = store_open(&r->store, &c, &e);
-	if (rc == E_OK)
-		rc = store_bind(r->store, &id, &e);
+	rc = open_store(n, &e);
 	real_end();
 	r->power.cut_in = 0;
 	if (r->power.off) {
@@ -148,7 +197,7 @@ bool real_open(struct node *n)
 		power_cut(&r->power);
 		return false;
 	}
-	if (rc == E_CORRUPT && n->disk.damaged) {
+	if (rc == E_CORRUPT && n->disk.damaged && !n->w->t.repairs) {
 		sim_say(n->w, "%s", e.text);
 		return true; /* and it is lost */
 	}
@@ -157,6 +206,8 @@ bool real_open(struct node *n)
 		return true;
 	}
 	store_raft_storage(r->store, &r->inner);
-	check(n);
+	repairs(n);
+	if (!n->w->failed)
+		check(n);
 	return true;
 }
