@@ -160,6 +160,26 @@ check "with one of them put back as it was" restart south
 check "and the other, all is well" restart west
 must "another is issued" more
 
+# ---- state/, where no log begins early enough to make it again ----
+
+load() { # count
+	quorate-load --server "${ADDR[east]}:8443" --root "$T/admin/root.pem" \
+		--token "$tok" --connections 4 --streams 16 --count "$1" --json
+}
+
+must "more certificates are issued than a log keeps" load 2500
+must "all have them" wait_for 20 level
+damaged "state/ behind a log that was cut" west \
+	'log_damaged.*state/ has applied entry 0, but the log begins at [0-9]{4}"' \
+	truncate -s 0 "$S"
+check "state/ behind a log that was cut: a peer sends a snapshot" \
+	said west snapshot_installed
+check "state/ behind a log that was cut: and west votes again" \
+	wait_for 10 said west log_repaired
+expect 0 "state/ behind a log that was cut: and is whole" '^0$' \
+	metric west log_repairing
+must "another is issued" more
+
 # ---- Term and vote: a new node takes its place ----
 
 node_stop west
