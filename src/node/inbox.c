@@ -4,7 +4,7 @@
 
 #include "node/internal.h"
 
-static void wake(struct node *n)
+void inbox_wake(struct node *n)
 {
 	const uint64_t one = 1;
 
@@ -15,7 +15,7 @@ static void wake(struct node *n)
 void node_stop(struct node *n)
 {
 	atomic_store(&n->stop, true);
-	wake(n);
+	inbox_wake(n);
 }
 
 void inbox_post(struct node *n, struct task *t)
@@ -25,7 +25,7 @@ void inbox_post(struct node *n, struct task *t)
 	*n->inbox_end = t;
 	n->inbox_end = &t->next;
 	pthread_mutex_unlock(&n->lock);
-	wake(n);
+	inbox_wake(n);
 }
 
 bool inbox_wait(struct node *n, int ms)

@@ -47,6 +47,7 @@ struct task {
 	struct task *next;
 	void (*run)(struct node *n, struct task *t);
 };
+void inbox_wake(struct node *n); /* any thread: a turn of the loop */
 void inbox_post(struct node *n, struct task *t); /* any thread */
 void inbox_run(struct node *n);
 bool inbox_wait(struct node *n, int ms); /* true: something is there */
@@ -206,6 +207,34 @@ void snapshot_in_close_ca(struct node *n);
 void snapshot_in_drop(struct node *n);
 /* After raft had its turn. */
 void snapshot_in_settle(struct node *n);
+/* What the putter has done meanwhile. */
+enum code snapshot_in_run(struct node *n, struct err *e) MUST_CHECK;
+
+/* ---- snapshot_put.c: on a thread of its own ---- */
+
+struct put_job { /* one chunk */
+	struct put_job *next;
+	uint64_t stream, seq; /* seq 0 begins: records that are there stay */
+	bool last;            /* then all is checked, and synced */
+	enum code rc;         /* what came of it */
+	struct err why;
+	uint64_t have; /* the last record that is there */
+	size_t rows_n;
+	struct wire_row rows[]; /* and their bytes */
+};
+
+struct putter;
+enum code putter_start(
+    struct putter **out, struct node *n, struct err *e) MUST_CHECK;
+/* The chunk is copied. */
+enum code putter_give(
+    struct putter *p, const struct wire_chunk *c, struct err *e) MUST_CHECK;
+struct put_job *putter_done(struct putter *p); /* to free(); NULL: none */
+/* While no job is on its way; NULL before the first is done. */
+struct ca *putter_ca(const struct putter *p);
+void putter_close_ca(struct putter *p);
+/* Waits for the job that is being done.  NULL is fine. */
+void putter_stop(struct putter *p);
 
 /* ---- duties.c ---- */
 

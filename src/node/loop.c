@@ -215,7 +215,9 @@ static enum code turn(struct node *n, struct err *e)
 		atomic_store(&n->in_touch_ms, clock_mono_ms());
 	inbox_run(n);
 	tick(n, clock_mono_ms());
-	if ((rc = ops_sign(n, e)) != E_OK || (rc = peers_receive(n, e)) != E_OK)
+	if ((rc = ops_sign(n, e)) != E_OK ||
+	    (rc = peers_receive(n, e)) != E_OK ||
+	    (rc = snapshot_in_run(n, e)) != E_OK)
 		return rc;
 	raft_clock(n->raft, clock_boot_ms());
 	reads_ask(n);

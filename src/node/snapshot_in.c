@@ -9,21 +9,18 @@
 #include <string.h>
 
 #include "base/log_event.h"
-#include "base/metrics.h"
 #include "ca/tlog.h"
-
-#define ROW_MAX                                                                \
-	(64U << 20) /* bytes of a value: a CRL of 1.6 million entries          \
-		     */
 
 struct snapshot_in {
 	uint64_t from, stream;
-	uint64_t next; /* the chunk that is due */
+	uint64_t next;  /* the chunk that is due */
+	uint64_t acked; /* chunks that were put */
+	uint64_t have;  /* the last record that was put */
+	size_t jobs;    /* on their way */
 	struct raft_message *message;
-	struct ca_db db;
-	struct ca *ca;         /* on what was received */
-	bool whole;            /* checked, and given to raft */
-	struct buf key, value; /* of a row that comes in pieces */
+	struct putter *putter;
+	bool ends;  /* the last chunk came */
+	bool whole; /* checked, and given to raft */
 };
 
 bool snapshot_in_is_whole(const struct node *n, uint64_t index)
@@ -34,10 +31,8 @@ bool snapshot_in_is_whole(const struct node *n, uint64_t index)
 
 void snapshot_in_close_ca(struct node *n)
 {
-	if (n->receiving == NULL)
-		return;
-	ca_close(n->receiving->ca);
-	n->receiving->ca = NULL;
+	if (n->receiving != NULL)
+		putter_close_ca(n->receiving->putter);
 }
 
 void snapshot_in_drop(struct node *n)
@@ -46,10 +41,8 @@ void snapshot_in_drop(struct node *n)
 
 	if (s == NULL)
 		return;
-	snapshot_in_close_ca(n);
+	putter_stop(s->putter);
 	store_install_abort(n->store);
-	buf_free(&s->key);
-	buf_free(&s->value);
 	free(s->message);
 	free(s);
 	n->receiving = NULL;
@@ -59,36 +52,64 @@ void snapshot_in_settle(struct node *n)
 {
 	struct snapshot_in *s = n->receiving;
 
-	if (s == NULL)
+	if (s == NULL || s->jobs > 0)
 		return;
 	/* Installed, or the log brought all that it was to bring.  One that
 	 * raft did not want, for its leader is none any more, is as good as a
 	 * stream that broke at its end. */
 	if (store_applied(n->store) >= s->message->snapshot->index)
 		snapshot_in_drop(n);
-	else
-		s->whole = false;
+	else if (s->whole)
+		s->whole = s->ends = false;
 }
 
 bool snapshot_in_progress(const struct node *n, uint64_t *have, uint64_t *of)
 {
 	const struct snapshot_in *s = n->receiving;
 
-	if (s == NULL || s->ca == NULL)
+	if (s == NULL)
 		return false;
-	*have = ca_applied(s->ca);
+	*have = s->have;
 	*of = s->message->snapshot->index;
 	return true;
 }
 
-static void acknowledge(struct node *n, uint64_t to, const struct wire_ack *ack)
+static void acknowledge(struct node *n, const struct snapshot_in *s)
 {
-	struct wire_mesh w = {.kind = WIRE_ACK, .u.ack = *ack};
+	struct wire_mesh w = {.kind = WIRE_ACK,
+	    .u.ack = {
+		.stream = s->stream, .next_seq = s->acked, .have = s->have}};
 
-	(void)peers_tell(n, to, MESH_MESSAGES, &w);
+	(void)peers_tell(n, s->from, MESH_MESSAGES, &w);
 }
 
-/* ---- One stream ---- */
+/* What a peer sent; and what our disk or memory did. */
+static bool peers_fault(enum code rc)
+{
+	return rc == E_INVAL || rc == E_CORRUPT || rc == E_EXHAUSTED ||
+	       rc == E_NOTFOUND;
+}
+
+static enum code refuse(struct node *n, uint64_t from, uint64_t stream,
+    enum code rc, const struct err *why, struct err *e)
+{
+	struct wire_mesh w = {
+	    .kind = WIRE_ACK, .u.ack = {.stream = stream, .failed = true}};
+
+	if (!peers_fault(rc))
+		return err_set(e, rc, "receiving a snapshot: %s", why->text);
+	/* Of one that broke off some chunks come late. */
+	if (stream != n->stale_stream)
+		log_event(EV_snapshot_refused, "peer=%llu why=\"%s\"",
+		    (unsigned long long)from, why->text);
+	n->stale_stream = stream;
+	if (n->receiving != NULL && n->receiving->stream == stream)
+		snapshot_in_drop(n);
+	(void)peers_tell(n, from, MESH_MESSAGES, &w);
+	return E_OK;
+}
+
+/* ---- Chunks ---- */
 
 static bool message_ok(
     const struct node *n, uint64_t from, const struct raft_message *m)
@@ -100,148 +121,106 @@ static bool message_ok(
 static enum code begin_fresh(struct node *n, struct err *e)
 {
 	struct snapshot_in *s = calloc(1, sizeof(*s));
-	enum code rc;
+	enum code rc = s == NULL ? err_nomem(e) : E_OK;
 
-	if (s == NULL)
-		return err_nomem(e);
+	if (rc == E_OK)
+		rc = putter_start(&s->putter, n, e);
+	if (rc != E_OK) {
+		free(s);
+		return rc;
+	}
 	n->receiving = s;
-	rc = store_install_begin(n->store, e);
-	if (rc == E_OK)
-		rc = store_install_db(n->store, &s->db, e);
-	if (rc == E_OK)
-		rc = ca_open(&s->ca, s->db, n->crypto, e);
-	return rc;
-}
-
-/* The tables that change come whole with each stream. */
-static enum code begin_again(struct node *n, struct err *e)
-{
-	n->stale_stream = n->receiving->stream;
-	buf_clear(&n->receiving->value);
-	free(n->receiving->message);
-	n->receiving->message = NULL;
-	return store_install_clear_small(n->store, e);
+	return E_OK;
 }
 
 static enum code begin(
     struct node *n, uint64_t from, const struct wire_chunk *c, struct err *e)
 {
-	struct snapshot_in *s = n->receiving;
+	struct raft_message *message;
+	struct snapshot_in *s;
 	enum code rc;
 
-	if (!message_ok(n, from, c->message))
+	if (!message_ok(n, from, c->message) || c->rows_n > 0)
 		return err_set(e, E_INVAL, "its first chunk names no snapshot");
 	if (n->space_low)
 		return err_set(e, E_EXHAUSTED, "too little free disk space");
-	if (s != NULL && (s->ca == NULL ||
-			     ca_applied(s->ca) > c->message->snapshot->index)) {
+	if (n->receiving != NULL &&
+	    n->receiving->have > c->message->snapshot->index)
 		snapshot_in_drop(n);
-		s = NULL;
-	}
-	rc = s == NULL ? begin_fresh(n, e) : begin_again(n, e);
-	if (rc != E_OK) {
-		snapshot_in_drop(n);
+	if ((message = raft_message_copy(c->message)) == NULL)
+		return err_nomem(e);
+	if (n->receiving == NULL && (rc = begin_fresh(n, e)) != E_OK) {
+		free(message);
 		return rc;
 	}
 	s = n->receiving;
+	n->stale_stream = s->stream;
+	free(s->message);
+	s->message = message;
 	s->from = from;
 	s->stream = c->stream;
-	s->next = 0;
-	s->message = raft_message_copy(c->message);
-	if (s->message == NULL) {
-		snapshot_in_drop(n);
-		return err_nomem(e);
-	}
-	log_event(EV_snapshot_arrives, "peer=%llu index=%llu have=%llu",
-	    (unsigned long long)from,
-	    (unsigned long long)s->message->snapshot->index,
-	    (unsigned long long)ca_applied(s->ca));
+	s->next = s->acked = 0;
 	return E_OK;
 }
 
-/* Only what a snapshot carries; the rest is derived here. */
-static bool table_travels(uint32_t table)
+static enum code take(
+    struct node *n, uint64_t from, const struct wire_chunk *c, struct err *e)
 {
-	switch (table) {
-#define TRAVELS_SMALL true
-#define TRAVELS_LOG true
-#define TRAVELS_DERIVED false
-#define X(sym, number, cls, what)                                              \
-	case number: return TRAVELS_##cls;
-		CA_TABLES(X)
-#undef X
-	}
-	return false;
-}
-
-static enum code put_row(struct snapshot_in *s, enum ca_table t,
-    struct span key, struct span value, struct err *e)
-{
-	enum code rc = s->db.ops->put(s->db.ctx, t, key, value, e);
-
-	return rc == E_OK ? ca_restore_row(s->ca, t, key, value, e) : rc;
-}
-
-/* Pieces of one value come one after the other. */
-static enum code put_piece(
-    struct snapshot_in *s, const struct wire_row *r, struct err *e)
-{
+	struct snapshot_in *s = n->receiving;
 	enum code rc;
 
-	if (s->value.len == 0) {
-		buf_clear(&s->key);
-		buf_add_span(&s->key, r->key);
-	} else if (!span_eq(buf_span(&s->key), r->key)) {
-		return err_set(e, E_INVAL, "a row of which a piece is missing");
+	/* A whole one waits to be installed, and another would take its place
+	 * in the store: whoever sends that will send it again. */
+	if (s != NULL && s->ends && s->stream != c->stream)
+		return E_OK;
+	if (c->seq == 0 && (s == NULL || s->stream != c->stream)) {
+		if ((rc = begin(n, from, c, e)) != E_OK)
+			return rc;
+		s = n->receiving;
 	}
-	if (s->value.len + r->value.len > ROW_MAX)
-		return err_set(
-		    e, E_INVAL, "a row of more than %u bytes", ROW_MAX);
-	buf_add_span(&s->value, r->value);
-	if ((rc = buf_check(&s->key, e)) != E_OK ||
-	    (rc = buf_check(&s->value, e)) != E_OK || r->more)
+	if (s == NULL || s->stream != c->stream || s->from != from)
+		return err_set(e, E_NOTFOUND, "its beginning is not here");
+	if (c->seq != s->next || s->ends) {
+		acknowledge(n, s); /* once more */
+		return E_OK;
+	}
+	if (s->jobs == MESH_SEND_CHUNKS)
+		return E_OK; /* of a peer that does not wait for answers */
+	if ((rc = putter_give(s->putter, c, e)) != E_OK)
 		return rc;
-	rc =
-	    put_row(s, (enum ca_table)r->table, r->key, buf_span(&s->value), e);
-	buf_clear(&s->value);
-	return rc;
+	s->jobs++;
+	s->next++;
+	s->ends = c->last;
+	return E_OK;
 }
 
-static enum code put_rows(
-    struct snapshot_in *s, const struct wire_chunk *c, struct err *e)
+enum code snapshot_in_chunk(
+    struct node *n, uint64_t from, const struct wire_chunk *c, struct err *e)
 {
-	uint64_t bytes = 0;
-	enum code rc = E_OK;
+	struct err why = {0};
+	enum code rc = take(n, from, c, &why);
 
-	for (size_t i = 0; i < c->rows_n && rc == E_OK; i++) {
-		const struct wire_row *r = &c->rows[i];
-
-		if (!table_travels(r->table))
-			return err_set(e, E_INVAL,
-			    "a row of table %u, which no snapshot carries",
-			    r->table);
-		if (r->more || s->value.len > 0)
-			rc = put_piece(s, r, e);
-		else
-			rc = put_row(
-			    s, (enum ca_table)r->table, r->key, r->value, e);
-		bytes += r->key.len + r->value.len;
-	}
-	metric_add(M_snapshot_received_bytes, bytes);
-	return rc;
+	return rc == E_OK ? E_OK : refuse(n, from, c->stream, rc, &why, e);
 }
 
 /* ---- The whole ---- */
 
+static enum code old_root(struct node *n, const struct ca *fresh,
+    struct ca_head *old, uint8_t root[SHA256_LEN], struct err *e)
+{
+	enum code rc = ca_head(n->ca, old, e);
+
+	return rc == E_OK ? tlog_root(fresh, old->tree_size, root, e) : rc;
+}
+
 /* The same trust domain, and this node's own past in it. */
-static enum code check_past(
-    struct node *n, const struct snapshot_in *s, struct err *e)
+static enum code check_past(struct node *n, struct ca *fresh, struct err *e)
 {
 	struct ca_view *v;
 	struct ca_head old;
 	uint8_t root[SHA256_LEN];
 	bool same;
-	enum code rc = ca_view_load(s->ca, &v, e);
+	enum code rc = ca_view_load(fresh, &v, e);
 
 	if (rc != E_OK)
 		return rc;
@@ -251,8 +230,7 @@ static enum code check_past(
 		return err_set(e, E_CORRUPT, "its Genesis is not ours");
 	if (ca_applied(n->ca) == 0)
 		return E_OK;
-	if ((rc = ca_head(n->ca, &old, e)) != E_OK ||
-	    (rc = tlog_root(s->ca, old.tree_size, root, e)) != E_OK)
+	if ((rc = old_root(n, fresh, &old, root, e)) != E_OK)
 		return rc;
 	if (memcmp(root, old.root, sizeof(root)) != 0) {
 		snprintf(n->alarm_snapshot, sizeof(n->alarm_snapshot),
@@ -270,15 +248,15 @@ static enum code check_past(
 
 static enum code finish(struct node *n, struct snapshot_in *s, struct err *e)
 {
-	enum code rc = ca_restore_check(s->ca, e);
+	struct err rest = {0};
+	enum code rc = check_past(n, putter_ca(s->putter), e);
 	int stepped;
 
-	if (rc == E_OK)
-		rc = check_past(n, s, e);
+	/* What was read began a transaction, and the putter may go on. */
+	if (store_install_rest(n->store, &rest) != E_OK && rc == E_OK)
+		rc = err_set(e, E_IO, "%s", rest.text);
 	if (rc != E_OK)
 		return rc;
-	if (s->value.len > 0)
-		return err_set(e, E_INVAL, "its last row is not whole");
 	s->whole = true;
 	stepped = raft_step(n->raft, s->message);
 	if (stepped != RAFT_OK)
@@ -286,64 +264,41 @@ static enum code finish(struct node *n, struct snapshot_in *s, struct err *e)
 	return E_OK;
 }
 
-/* What a peer sent, and what our disk or memory did. */
-static bool peers_fault(enum code rc)
-{
-	return rc == E_INVAL || rc == E_CORRUPT || rc == E_EXHAUSTED ||
-	       rc == E_NOTFOUND;
-}
+/* ---- What was put ---- */
 
-static enum code take(
-    struct node *n, uint64_t from, const struct wire_chunk *c, struct err *e)
+static enum code done(struct node *n, const struct put_job *j, struct err *e)
 {
 	struct snapshot_in *s = n->receiving;
-	enum code rc = E_OK;
+	struct err why = j->why;
+	enum code rc = j->rc;
 
-	/* A whole one waits to be installed, and another would take its place
-	 * in the store: whoever sends that will send it again. */
-	if (s != NULL && s->whole && s->stream != c->stream)
-		return E_OK;
-	if (c->seq == 0 && (s == NULL || s->stream != c->stream)) {
-		rc = begin(n, from, c, e);
-		s = n->receiving;
-	}
+	s->jobs--;
+	s->have = j->have;
+	if (s->stream != j->stream)
+		return E_OK; /* that one is broken off, the next one hears */
+	if (rc == E_OK && j->seq == 0)
+		log_event(EV_snapshot_arrives, "peer=%llu index=%llu have=%llu",
+		    (unsigned long long)s->from,
+		    (unsigned long long)s->message->snapshot->index,
+		    (unsigned long long)s->have);
+	if (rc == E_OK && j->last)
+		rc = finish(n, s, &why);
 	if (rc != E_OK)
-		return rc;
-	if (s == NULL || s->stream != c->stream || s->from != from)
-		return err_set(e, E_NOTFOUND, "its beginning is not here");
-	if (c->seq == s->next && !s->whole) {
-		rc = put_rows(s, c, e);
-		if (rc == E_OK && c->last)
-			rc = finish(n, s, e);
-		if (rc != E_OK)
-			return rc;
-		s->next++;
-	}
-	acknowledge(n, from,
-	    &(struct wire_ack){.stream = c->stream,
-		.next_seq = s->next,
-		.have = ca_applied(s->ca)});
+		return refuse(n, s->from, s->stream, rc, &why, e);
+	s->acked = j->seq + 1;
+	acknowledge(n, s);
 	return E_OK;
 }
 
-enum code snapshot_in_chunk(
-    struct node *n, uint64_t from, const struct wire_chunk *c, struct err *e)
+enum code snapshot_in_run(struct node *n, struct err *e)
 {
-	struct err why = {0};
-	enum code rc = take(n, from, c, &why);
+	struct put_job *j;
+	enum code rc = E_OK;
 
-	if (rc == E_OK)
-		return E_OK;
-	if (!peers_fault(rc))
-		return err_set(e, rc, "receiving a snapshot: %s", why.text);
-	/* Of one that broke off some chunks come late. */
-	if (c->stream != n->stale_stream)
-		log_event(EV_snapshot_refused, "peer=%llu why=\"%s\"",
-		    (unsigned long long)from, why.text);
-	n->stale_stream = c->stream;
-	if (n->receiving != NULL && n->receiving->stream == c->stream)
-		snapshot_in_drop(n);
-	acknowledge(
-	    n, from, &(struct wire_ack){.stream = c->stream, .failed = true});
-	return E_OK;
+	while (rc == E_OK && n->receiving != NULL &&
+	       (j = putter_done(n->receiving->putter)) != NULL) {
+		rc = done(n, j, e);
+		free(j);
+	}
+	return rc;
 }

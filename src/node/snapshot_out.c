@@ -14,7 +14,7 @@
 #define WINDOW MESH_SEND_CHUNKS
 #define CHUNK_BYTES (128 * 1024)
 #define QUIET_MS 1000    /* then send again what is not acknowledged */
-#define GIVE_UP_MS 30000 /* without any progress */
+#define GIVE_UP_MS 30000 /* without any answer */
 #define AGAIN_MS 1000    /* after the peer refused one */
 
 struct snapshot_out {
@@ -29,7 +29,7 @@ struct snapshot_out {
 	bool end;             /* it is */
 	/* where each chunk of the window begins, and the one after it */
 	struct store_snapshot_pos at[WINDOW + 1];
-	uint64_t begun_ms, sent_ms, progress_ms;
+	uint64_t begun_ms, sent_ms, progress_ms, heard_ms;
 };
 
 static void end_out(struct peer *p, bool ok)
@@ -161,7 +161,8 @@ static struct snapshot_out *open_out(
 	}
 	s->asked = m->snapshot->index;
 	s->stream = random_u64();
-	s->begun_ms = s->sent_ms = s->progress_ms = clock_mono_ms();
+	s->begun_ms = s->sent_ms = clock_mono_ms();
+	s->progress_ms = s->heard_ms = s->begun_ms;
 	return s;
 }
 
@@ -209,11 +210,12 @@ void snapshot_out_ack(struct node *n, struct peer *p, const struct wire_ack *a)
 	}
 	if (a->next_seq > s->next)
 		return; /* of chunks that were never sent */
+	s->heard_ms = clock_mono_ms();
 	if (s->acked == 0 && a->next_seq == 1)
 		s->at[1].log = a->have == 0 ? 0 : a->have + 1;
 	if (a->next_seq > s->acked) {
 		s->acked = a->next_seq;
-		s->progress_ms = clock_mono_ms();
+		s->progress_ms = s->heard_ms;
 	}
 	if (s->end && s->acked > s->last)
 		snapshot_out_stop(n, p, true);
@@ -237,8 +239,7 @@ void snapshot_out_tick(struct node *n)
 		if (s == NULL)
 			continue;
 		/* The next leader sends its own. */
-		if (n->role != RAFT_LEADER ||
-		    now - s->progress_ms > GIVE_UP_MS) {
+		if (n->role != RAFT_LEADER || now - s->heard_ms > GIVE_UP_MS) {
 			snapshot_out_stop(n, p, false);
 			continue;
 		}

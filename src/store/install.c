@@ -116,7 +116,7 @@ static enum code put_now(
 	enum code rc = fresh_txn(in, e);
 
 	if (rc == E_OK)
-		rc = rows_put(in->env, in->txn, &s->scratch, t, key, val, e);
+		rc = rows_put(in->env, in->txn, &in->scratch, t, key, val, e);
 	in->dirty += key.len + val.len;
 	in->puts++;
 	if (rc == E_OK &&
@@ -230,6 +230,24 @@ enum code store_install_db(struct store *s, struct ca_db *out, struct err *e)
 	return E_OK;
 }
 
+enum code store_install_rest(struct store *s, struct err *e)
+{
+	return s->install == NULL ? E_OK : fresh_commit(s->install, e);
+}
+
+enum code store_install_sync(struct store *s, struct err *e)
+{
+	struct install *in = s->install;
+	enum code rc = in == NULL ? none_begun(e) : bulk_flush(&in->bulk, e);
+	int lrc;
+
+	if (rc == E_OK)
+		rc = fresh_commit(in, e);
+	if (rc == E_OK && (lrc = mdb_env_sync(in->env->mdb, 1)) != 0)
+		rc = env_fail(in->env, lrc, "syncing", e);
+	return rc;
+}
+
 static enum code clear_table(struct store *s, enum ca_table t, struct err *e)
 {
 	struct span key, val;
@@ -263,7 +281,6 @@ static enum code seal_fresh(
 	struct install *in = s->install;
 	const struct applied a = {
 	    .index = meta->index, .term = meta->term, .conf = meta->conf_state};
-	int lrc;
 	enum code rc = bulk_flush(&in->bulk, e);
 
 	if (rc == E_OK)
@@ -273,9 +290,7 @@ static enum code seal_fresh(
 	if (rc == E_OK)
 		rc = applied_put(in->env, in->txn, META_APPLIED, &a, e);
 	if (rc == E_OK)
-		rc = fresh_commit(in, e);
-	if (rc == E_OK && (lrc = mdb_env_sync(in->env->mdb, 1)) != 0)
-		rc = env_fail(in->env, lrc, "syncing", e);
+		rc = store_install_sync(s, e);
 	if (rc == E_OK)
 		rc = env_sync_dir(in->env->path, e);
 	if (rc == E_OK)
@@ -286,6 +301,7 @@ static enum code seal_fresh(
 static void install_free(struct store *s)
 {
 	bulk_free(&s->install->bulk);
+	buf_free(&s->install->scratch);
 	mdb_txn_abort(s->install->txn);
 	env_close(s->install->env);
 	free(s->install);

@@ -118,6 +118,7 @@ struct install {
 	struct env *env;
 	MDB_txn *txn;
 	size_t dirty, puts; /* bytes and rows since the last commit */
+	struct buf scratch;
 	struct bulk bulk;
 };
 

@@ -211,6 +211,13 @@ enum code store_install_db(
     struct store *s, struct ca_db *out, struct err *e) MUST_CHECK;
 /* Drop SMALL rows: a stream goes on from a later snapshot. */
 enum code store_install_clear_small(struct store *s, struct err *e) MUST_CHECK;
+/* All that was put is durable: what is left for store_install_finish is short.
+ */
+enum code store_install_sync(struct store *s, struct err *e) MUST_CHECK;
+/* begin, clear_small, sync, and what is done with the tables may be another
+ * thread's work than the node loop's, one after the other: each calls this
+ * before the other goes on, and before it ends. */
+enum code store_install_rest(struct store *s, struct err *e) MUST_CHECK;
 /* Make it the state: its applied index and configuration become those of meta,
  * the log is empty and begins after it, the hard state becomes hs (NULL: as it
  * was) with meta's index as commit: append hs again with the entries that came
