@@ -293,6 +293,10 @@ enum code apply_entries(
 			rc = apply_change(n, in, e);
 		else
 			rc = apply_normal(n, in, entry, e);
+		/* LMDB holds each page that a transaction changes. */
+		if (rc == E_OK &&
+		    store_state_pending(n->store) >= NODE_COMMIT_COUNT)
+			rc = store_state_commit(n->store, e);
 		if (rc != E_OK)
 			rc = err_wrap(e, rc, "applying entry %llu",
 			    (unsigned long long)in->index);
