@@ -213,6 +213,8 @@ void reads_ack(struct raft *r, struct progress *p, uint64_t round)
 		answer(r, s->queue[at].from, s->queue[at].index,
 		    s->queue[at].context);
 	}
+	if (at == 0)
+		return;
 	s->n -= at;
 	memmove(s->queue, s->queue + at, s->n * sizeof(*s->queue));
 }
