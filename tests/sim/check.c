@@ -83,17 +83,19 @@ static void check_matching(struct node *n, raft_index i, raft_term term,
 
 /* ---- Commits ---- */
 
+/* Who lost it must not vote, and so it counts as before. */
+bool check_holds(const struct node *n, raft_index i, raft_term term)
+{
+	return disk_holds(&n->disk, i, term) || i <= n->disk.lost_upto;
+}
+
 static size_t durable(
     struct world *w, const raft_id *ids, size_t n, raft_index i, raft_term term)
 {
 	size_t yes = 0;
 
-	/* Who lost it must not vote, and so it counts as before. */
-	for (size_t k = 0; k < n; k++) {
-		const struct disk *d = &w->node[ids[k]].disk;
-
-		yes += disk_holds(d, i, term) || i <= d->lost_upto;
-	}
+	for (size_t k = 0; k < n; k++)
+		yes += check_holds(&w->node[ids[k]], i, term);
 	return yes;
 }
 

@@ -195,7 +195,7 @@ static struct places places(
 	for (size_t k = 0; k < n; k++) {
 		there[w->t.place[ids[k]]] = true;
 		holds[w->t.place[ids[k]]] |=
-		    disk_holds(&w->node[ids[k]].disk, i, term);
+		    check_holds(&w->node[ids[k]], i, term);
 	}
 	for (int k = 0; k < SIM_PLACES; k++) {
 		p.all += there[k];
@@ -232,8 +232,8 @@ void far_check_waits(struct node *n, raft_index last)
 	if (n->raft->config.commit_groups < 2 || i > last || i <= n->waits_for)
 		return;
 	for (size_t k = 0; k < c->voters_n; k++)
-		holds += disk_holds(
-		    &n->w->node[c->voters[k]].disk, i, n->raft->term);
+		holds +=
+		    check_holds(&n->w->node[c->voters[k]], i, n->raft->term);
 	p = places(n->w, c->voters, c->voters_n, i, n->raft->term);
 	if (holds <= c->voters_n / 2 || p.hold > 1 || p.all < 2)
 		return;
@@ -254,7 +254,8 @@ void far_check_vote(struct node *n, const struct raft_trace *t)
 	bool pre, rather, may;
 
 	if (t->kind != RAFT_TRACE_VOTE || m == NULL || m->term < r->term ||
-	    m->priority >= r->config.priority || n->read_failed)
+	    m->priority >= r->config.priority || n->read_failed ||
+	    r->config.repairing)
 		return;
 	n->w->checking = true;
 	if (log_last(&r->log, &own) != RAFT_OK)

@@ -472,6 +472,8 @@ void check_installed(struct node *n);
 /* This is what is committed at i. */
 bool check_is_committed(struct world *w, raft_index i,
     enum raft_entry_type type, const void *p, size_t len);
+/* On its disk, or lost there and not counted yet as lost. */
+bool check_holds(const struct node *n, raft_index i, raft_term term);
 void check_free(struct world *w);
 
 #endif
