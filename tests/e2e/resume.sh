@@ -104,10 +104,10 @@ check "nothing came twice but the small tables ($each bytes a record)" \
 	at_most "$received" $((RECORDS * 900))
 check "the log was cut meanwhile" \
 	at_most "$(metric east raft_log_entries)" $((COMPACT * 10 + COMPACT / 4))
-check "north took no more than 64 MB for itself, in kB" \
-	at_most "$(cat "$T/memory-north")" 65536
+check "north took no more than 128 MB for itself, in kB" \
+	at_most "$(cat "$T/memory-north")" 131072
 check "and east, who sent, no more" \
-	at_most "$(cat "$T/memory-east")" 65536
+	at_most "$(cat "$T/memory-east")" 131072
 kill -INT "${PID["load"]}"
 wait "${PID["load"]}"
 books_compare north
