@@ -2,9 +2,8 @@
 
 #include <sodium.h>
 
-_Static_assert(SIPHASH_LEN == crypto_shorthash_siphashx24_BYTES &&
-		   SIPHASH_LEN == crypto_shorthash_siphashx24_KEYBYTES,
-    "the lengths of libsodium");
+_Static_assert(SIPHASH_LEN == crypto_shorthash_siphashx24_BYTES, "the hash");
+_Static_assert(SIPHASH_LEN == crypto_shorthash_siphashx24_KEYBYTES, "its key");
 
 void siphash(
     uint8_t out[SIPHASH_LEN], const uint8_t key[SIPHASH_LEN], struct span in)
