@@ -118,19 +118,17 @@ static bool message_ok(
 	       m->to == n->id && m->snapshot != NULL && m->snapshot->index > 0;
 }
 
-static enum code begin_fresh(struct node *n, struct err *e)
+static struct snapshot_in *begin_fresh(
+    struct node *n, enum code *rc, struct err *e)
 {
 	struct snapshot_in *s = calloc(1, sizeof(*s));
-	enum code rc = s == NULL ? err_nomem(e) : E_OK;
 
-	if (rc == E_OK)
-		rc = putter_start(&s->putter, n, e);
-	if (rc != E_OK) {
+	*rc = s == NULL ? err_nomem(e) : putter_start(&s->putter, n, e);
+	if (*rc != E_OK) {
 		free(s);
-		return rc;
+		return NULL;
 	}
-	n->receiving = s;
-	return E_OK;
+	return s;
 }
 
 static enum code begin(
@@ -138,7 +136,7 @@ static enum code begin(
 {
 	struct raft_message *message;
 	struct snapshot_in *s;
-	enum code rc;
+	enum code rc = E_OK;
 
 	if (!message_ok(n, from, c->message) || c->rows_n > 0)
 		return err_set(e, E_INVAL, "its first chunk names no snapshot");
@@ -149,11 +147,12 @@ static enum code begin(
 		snapshot_in_drop(n);
 	if ((message = raft_message_copy(c->message)) == NULL)
 		return err_nomem(e);
-	if (n->receiving == NULL && (rc = begin_fresh(n, e)) != E_OK) {
+	s = n->receiving != NULL ? n->receiving : begin_fresh(n, &rc, e);
+	if (s == NULL) {
 		free(message);
 		return rc;
 	}
-	s = n->receiving;
+	n->receiving = s;
 	n->stale_stream = s->stream;
 	free(s->message);
 	s->message = message;
