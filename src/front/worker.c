@@ -1,9 +1,8 @@
 /* worker.c -- one thread that does, in order, what may block: reads after a
  * quorum has been asked, signatures of tree heads. */
-#include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "base/thread.h"
 #include "front/internal.h"
 
 #define WORKER_QUEUE_MAX 256
@@ -51,22 +50,17 @@ static void *worker_main(void *arg)
 enum code worker_start(struct worker **out, struct err *e)
 {
 	struct worker *w = calloc(1, sizeof(*w));
-	sigset_t all, old;
-	int rc;
+	enum code rc;
 
 	*out = NULL;
 	if (w == NULL)
 		return err_nomem(e);
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->more, NULL);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&w->thread, NULL, worker_main, w);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc != 0) {
+	rc = thread_start(&w->thread, worker_main, w, e);
+	if (rc != E_OK) {
 		free(w);
-		return err_set(
-		    e, E_UNAVAILABLE, "starting a thread: %s", strerror(rc));
+		return rc;
 	}
 	*out = w;
 	return E_OK;

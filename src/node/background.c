@@ -1,11 +1,10 @@
 #include "node/background.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
+
+#include "base/thread.h"
 
 struct background {
 	pthread_t thread;
@@ -62,8 +61,7 @@ enum code background_start(struct background **out, unsigned every_ms,
     void (*look)(void *arg), void *arg, struct err *e)
 {
 	struct background *b = calloc(1, sizeof(*b));
-	sigset_t all, old;
-	int rc;
+	enum code rc;
 
 	*out = NULL;
 	if (b == NULL)
@@ -72,14 +70,10 @@ enum code background_start(struct background **out, unsigned every_ms,
 	b->look = look;
 	b->arg = arg;
 	init(b);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&b->thread, NULL, background_main, b);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc != 0) {
+	rc = thread_start(&b->thread, background_main, b, e);
+	if (rc != E_OK) {
 		free(b);
-		return err_set(
-		    e, E_UNAVAILABLE, "starting a thread: %s", strerror(rc));
+		return rc;
 	}
 	*out = b;
 	return E_OK;

@@ -7,12 +7,11 @@
  * their way, and to the loop when none is. */
 #include "node/internal.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log_event.h"
 #include "base/metrics.h"
+#include "base/thread.h"
 
 #define ROW_MAX (64U << 20) /* bytes of a value: 1.6 million CRL entries */
 
@@ -173,7 +172,6 @@ static void *putter_main(void *arg)
 {
 	struct putter *p = arg;
 	struct put_job *j;
-	struct err e = {0};
 
 	while ((j = next_job(p)) != NULL) {
 		do_job(p, j);
@@ -182,8 +180,7 @@ static void *putter_main(void *arg)
 		pthread_mutex_unlock(&p->lock);
 		inbox_wake(p->n);
 	}
-	if (store_install_rest(p->n->store, &e) != E_OK)
-		log_event(EV_snapshot_refused, "why=\"%s\"", e.text);
+	p->broken = store_install_rest(p->n->store, &p->why);
 	return NULL;
 }
 
@@ -192,8 +189,7 @@ static void *putter_main(void *arg)
 enum code putter_start(struct putter **out, struct node *n, struct err *e)
 {
 	struct putter *p = calloc(1, sizeof(*p));
-	sigset_t all, old;
-	int rc;
+	enum code rc;
 
 	*out = NULL;
 	if (p == NULL)
@@ -203,14 +199,10 @@ enum code putter_start(struct putter **out, struct node *n, struct err *e)
 	p->done_end = &p->done;
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->wake, NULL);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	rc = pthread_create(&p->thread, NULL, putter_main, p);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (rc != 0) {
+	rc = thread_start(&p->thread, putter_main, p, e);
+	if (rc != E_OK) {
 		free(p);
-		return err_set(
-		    e, E_EXHAUSTED, "starting a thread: %s", strerror(rc));
+		return err_wrap(e, E_EXHAUSTED, "storing it");
 	}
 	*out = p;
 	return E_OK;
