@@ -21,10 +21,6 @@ fill() { # count
 	# shellcheck disable=SC2046 # one word each
 	quorate-fill --count "$1" $(dirs) >"$T/filled" 2>"$T/log/fill"
 }
-metric() { # node name
-	curl -sS --noproxy '*' --max-time 2 "http://${ADDR[$1]}:9090/metrics" |
-		awk -v n="quorate_$2" '$1 == n { print $2 }'
-}
 
 must "a trust domain in east" domain_new east
 for n in west south; do must "$n joins" node_join "$n"; done
